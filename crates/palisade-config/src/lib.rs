@@ -1,0 +1,1 @@
+//! From text to a compiled snapshot, every problem at once with its place.

@@ -1,0 +1,143 @@
+//! Identifiers of requests, traces and spans.
+//!
+//! Entropy is an argument: whoever makes an id passes random bits in.
+
+use std::fmt;
+use std::str;
+
+use crate::Utc;
+
+/// A ULID: 48 bits of milliseconds, 80 random bits, 26 characters of Crockford's base 32.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId([u8; 26]);
+
+/// A W3C trace id: 16 bytes, never all zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 16]);
+
+/// A W3C span id: 8 bytes, never all zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId([u8; 8]);
+
+const CROCKFORD: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const HEX: [u8; 16] = *b"0123456789abcdef";
+
+impl RequestId {
+    /// The id of a request that arrived at `time`; the low 80 bits of `entropy` make it unique.
+    #[expect(clippy::indexing_slicing, reason = "five bits index an array of 32")]
+    pub fn new(time: Utc, entropy: u128) -> Self {
+        let mut bits = (u128::from(time.as_millis()) << 80) | (entropy & ((1 << 80) - 1));
+        let mut text = [0; 26];
+        for place in text.iter_mut().rev() {
+            *place = CROCKFORD[(bits & 31) as usize];
+            bits >>= 5;
+        }
+        Self(text)
+    }
+
+    /// The 26 characters.
+    pub fn as_str(&self) -> &str {
+        // Only Crockford's letters are ever stored.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl TraceId {
+    /// `None` for the all-zero id, which W3C Trace Context forbids.
+    pub fn new(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then_some(Self(bytes))
+    }
+
+    /// A new id from random bits.
+    pub const fn from_entropy(entropy: u128) -> Self {
+        Self((entropy | 1).to_be_bytes())
+    }
+
+    /// 32 lower-case hexadecimal digits.
+    pub fn hex(self) -> [u8; 32] {
+        hex(self.0)
+    }
+}
+
+impl SpanId {
+    /// `None` for the all-zero id, which W3C Trace Context forbids.
+    pub fn new(bytes: [u8; 8]) -> Option<Self> {
+        (bytes != [0; 8]).then_some(Self(bytes))
+    }
+
+    /// A new id from random bits.
+    pub const fn from_entropy(entropy: u64) -> Self {
+        Self((entropy | 1).to_be_bytes())
+    }
+
+    /// 16 lower-case hexadecimal digits.
+    pub fn hex(self) -> [u8; 16] {
+        hex(self.0)
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "four bits index an array of 16; N is twice M at both uses")]
+fn hex<const M: usize, const N: usize>(bytes: [u8; M]) -> [u8; N] {
+    let mut text = [0; N];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    text
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+macro_rules! show_hex {
+    ($($name:ident),+) => { $(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(str::from_utf8(&self.hex()).unwrap_or_default())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )+ };
+}
+
+show_hex!(TraceId, SpanId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_a_ulid() {
+        // The example of the ULID specification: its time and its randomness, put together.
+        let id = RequestId::new(Utc::from_nanos(1_469_918_176_385 * 1_000_000), 0xD676_4C61_EFB9_9302_BD5B);
+        assert_eq!(id.as_str(), "01ARYZ6S41TSV4RRFFQ69G5FAV");
+    }
+
+    #[test]
+    fn later_ids_sort_after_earlier_ones() {
+        let early = RequestId::new(Utc::from_nanos(1_000_000), u128::MAX);
+        let late = RequestId::new(Utc::from_nanos(2_000_000), 0);
+        assert!(early < late);
+    }
+
+    #[test]
+    fn trace_ids_are_never_zero() {
+        assert_eq!(TraceId::new([0; 16]), None);
+        assert_ne!(TraceId::from_entropy(0).hex(), [b'0'; 32]);
+        assert_eq!(SpanId::from_entropy(0x0123_4567_89ab_cdef).to_string(), "0123456789abcdef");
+    }
+}

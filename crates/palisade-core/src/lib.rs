@@ -1,0 +1,44 @@
+//! The vocabulary of Palisade.
+//!
+//! Palisade is a list of questions asked about a request. This crate names what such a question
+//! sees ([`View`]), how it can be asked ([`Policy`], six shapes), what it may answer
+//! ([`Decision`]) and what is kept of it ([`Record`]). It decides nothing itself and opens
+//! nothing: no runtime, no socket, no clock. The `http` crate's names, values, methods and
+//! statuses are part of the vocabulary; engines are not (ADR 2).
+
+pub mod address;
+pub mod charge;
+pub mod config;
+pub mod decision;
+pub mod edit;
+pub mod head;
+pub mod id;
+pub mod identity;
+pub mod path;
+pub mod pattern;
+pub mod policy;
+pub mod reason;
+pub mod record;
+pub mod route;
+pub mod time;
+pub mod trace;
+pub mod view;
+
+pub use address::{ClientIp, Network, Networks};
+pub use charge::{Charge, Charges, KeyHash, Rate, Verdict};
+pub use decision::{Decision, Effects, Refusal, Reply};
+pub use edit::{Edit, HeaderEdits};
+pub use head::{Head, Single};
+pub use id::{RequestId, SpanId, TraceId};
+pub use identity::Identity;
+pub use path::Path;
+pub use pattern::Pattern;
+pub use policy::{
+    Dress, End, Examination, Examine, Fed, Found, Inspect, Lookup, Meter, Mode, Policy, Question, Recall, Stage,
+    Transform, Transformation,
+};
+pub use reason::Reason;
+pub use record::{Outcome, Record};
+pub use route::{Kind, Route, RouteId, RouteTable};
+pub use time::{Monotonic, Now, Utc};
+pub use view::{Protocol, ResponseView, View};

@@ -1,0 +1,5 @@
+//! Path patterns. (Placeholder.)
+
+/// A path pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {}

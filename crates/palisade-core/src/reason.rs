@@ -1,0 +1,124 @@
+//! Every reason for which Palisade refuses a request or fails to answer it.
+//!
+//! Closed on purpose: a refusal that isn't in this list can't be made, and one that is has a
+//! status, a public text and a page. The list is also the set of label values, the reference page
+//! and what `palisade explain CODE` prints.
+
+use http::StatusCode;
+
+macro_rules! reasons {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $code:literal $status:ident $title:literal $type:ident; )+) => {
+        /// Why a request was refused, or why there was no answer.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $( $(#[doc = $doc])+ $name, )+ }
+
+        impl Reason {
+            /// All reasons, in the order of the reference page.
+            pub const ALL: &'static [Self] = &[ $( Self::$name, )+ ];
+
+            /// The code in config, records, labels and problem documents.
+            pub const fn code(self) -> &'static str {
+                match self { $( Self::$name => $code, )+ }
+            }
+
+            /// The status of the answer.
+            pub const fn status(self) -> StatusCode {
+                match self { $( Self::$name => StatusCode::$status, )+ }
+            }
+
+            /// The one line that the client is told.
+            pub const fn title(self) -> &'static str {
+                match self { $( Self::$name => $title, )+ }
+            }
+
+            /// What the problem document's `type` is.
+            pub const fn problem_type(self) -> ProblemType {
+                match self { $( Self::$name => ProblemType::$type, )+ }
+            }
+
+            /// The reason's page: what happened, and what to do.
+            pub const fn page(self) -> &'static str {
+                match self { $( Self::$name => concat!($($doc, "\n"),+), )+ }
+            }
+        }
+    };
+}
+
+/// What a problem document's `type` says (RFC 9457 §3.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemType {
+    /// `urn:palisade:problem:<code>`
+    Own,
+    /// A quota is used up; registered with IANA.
+    QuotaExceeded,
+    /// Capacity is short for now; registered with IANA.
+    TemporaryReducedCapacity,
+}
+
+reasons! {
+    /// The request's framing or head breaks a rule on which every reader must agree: where the
+    /// message ends, which host it is for, what a field is called. It is refused, and the
+    /// connection closed, so that no one behind the gateway can read it differently.
+    HttpMalformed = "http.malformed" BAD_REQUEST "Malformed request" Own;
+    /// A field name holds bytes other than letters, digits and `-`, and
+    /// `[headers.inbound] odd_names` is `reject`. Servers fold `_` and `.` into `-`, so such a
+    /// name can pose as another one.
+    HttpHeaderName = "http.header_name" BAD_REQUEST "Invalid header name" Own;
+    /// The head or the body came too slowly. Raise `[app.timeouts] header` only if real clients
+    /// need it; the limit is what keeps slow connections from using up the gateway.
+    HttpTimeout = "http.timeout" REQUEST_TIMEOUT "Request took too long to arrive" Own;
+    /// The body is longer than `[app] max_body`, by its declared length or at that byte.
+    HttpBodyTooLarge = "http.body_too_large" PAYLOAD_TOO_LARGE "Request body too large" Own;
+    /// The request target is longer than 8 KiB.
+    HttpTargetTooLong = "http.target_too_long" URI_TOO_LONG "Request target too long" Own;
+    /// The head is larger than `[app] max_header`, or has more than 100 fields.
+    HttpHeadTooLarge = "http.head_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "Request header too large" Own;
+    /// `TRACE` and `CONNECT` are never forwarded; paths of Palisade's own answer the methods in
+    /// `Allow`.
+    HttpMethodNotAllowed = "http.method_not_allowed" METHOD_NOT_ALLOWED "Method not allowed" Own;
+    /// The `Host` is not one that this gateway answers for: neither that of `[app] public_url`,
+    /// nor listed in `[app] hosts`, nor a loopback name. Applications build links from `Host`, so
+    /// a foreign one would poison them.
+    HttpUnknownHost = "http.unknown_host" MISDIRECTED_REQUEST "This host is not served here" Own;
+    /// Nothing of Palisade's own has this path. Everything under `/.palisade/` is reserved and
+    /// never reaches the application.
+    HttpNotFound = "http.not_found" NOT_FOUND "Not found" Own;
+    /// The path has no normal form on which every reader would agree: a backslash, a control
+    /// byte, a broken or doubly made escape, or `..` above the root.
+    PathMalformed = "path.malformed" BAD_REQUEST "Invalid request path" Own;
+    /// A rate limit is used up. `Retry-After` says when the next request fits; `RateLimit-Policy`
+    /// names the limit.
+    LimitsRate = "limits.rate" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
+    /// The store that holds the counters can't be reached and the limit's `outage` is `closed`.
+    LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" TemporaryReducedCapacity;
+    /// More requests are under way than the application answers in time. Those that would wait
+    /// longest are turned away at once, so that the others are served.
+    ShedOverload = "shed.overload" SERVICE_UNAVAILABLE "Too busy, try again shortly" Own;
+    /// The gateway is shutting down and this request came on a connection that it is closing.
+    ShedDraining = "shed.draining" SERVICE_UNAVAILABLE "Shutting down, try again" Own;
+    /// No connection to the application could be made. Is it running, and is `[app] upstream`
+    /// right?
+    UpstreamUnreachable = "upstream.unreachable" BAD_GATEWAY "The application can't be reached" Own;
+    /// The application closed the connection before its answer was complete.
+    UpstreamReset = "upstream.reset" BAD_GATEWAY "The application closed the connection" Own;
+    /// The application's answer broke the rules of HTTP framing, so its end or its meaning would
+    /// be a guess.
+    UpstreamMalformed = "upstream.malformed" BAD_GATEWAY "The application's answer was malformed" Own;
+    /// The application did not begin to answer within `[app.timeouts] response`.
+    UpstreamTimeout = "upstream.timeout" GATEWAY_TIMEOUT "The application did not answer in time" Own;
+    /// Handling this request failed inside Palisade. The request id finds it in the log; please
+    /// report it.
+    InternalPanic = "internal.panic" INTERNAL_SERVER_ERROR "Internal error" Own;
+}
+
+impl Reason {
+    /// The reason with this code.
+    pub fn find(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// Whether the client is at fault (4xx) rather than somebody behind the gateway (5xx).
+    pub fn is_client_fault(self) -> bool {
+        self.status().is_client_error()
+    }
+}

@@ -1,0 +1,1 @@
+//! Every protection of Palisade, one folder each.

@@ -1,0 +1,1 @@
+//! Upstream: pool, balancing, retries, timeouts, upgrades, streaming.

@@ -1,0 +1,1 @@
+//! Assembly: listeners, TLS, snapshot, reload, drain.

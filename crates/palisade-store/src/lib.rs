@@ -1,0 +1,1 @@
+//! Counters, sessions and records: the backends and their conformance suite.

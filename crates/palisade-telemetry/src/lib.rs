@@ -1,0 +1,1 @@
+//! Sinks of records: access log, metrics, kept traces.

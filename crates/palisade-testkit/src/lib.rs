@@ -1,0 +1,1 @@
+//! Scripted upstream and other stand-ins for tests.

@@ -1,0 +1,1 @@
+//! The guard as a Tower layer: the library that Rust services use.

@@ -1,0 +1,1 @@
+//! Black-box scenarios against the real binary.
