@@ -7,9 +7,13 @@ use std::str;
 
 use crate::Utc;
 
-/// A ULID: 48 bits of milliseconds, 80 random bits, 26 characters of Crockford's base 32.
+/// A request's id: a ULID of ours (48 bits of milliseconds, 80 random bits, 26 characters of
+/// Crockford's base 32), or the id that a trusted proxy gave it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId([u8; 26]);
+pub struct RequestId {
+    text: [u8; RequestId::BYTES_MAX],
+    bytes: u8,
+}
 
 /// A W3C trace id: 16 bytes, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,22 +27,38 @@ const CROCKFORD: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const HEX: [u8; 16] = *b"0123456789abcdef";
 
 impl RequestId {
+    /// The longest id that is taken over.
+    pub const BYTES_MAX: usize = 64;
+    const ULID_BYTES: usize = 26;
+
     /// The id of a request that arrived at `time`; the low 80 bits of `entropy` make it unique.
     #[expect(clippy::indexing_slicing, reason = "five bits index an array of 32")]
     pub fn new(time: Utc, entropy: u128) -> Self {
         let mut bits = (u128::from(time.as_millis()) << 80) | (entropy & ((1 << 80) - 1));
-        let mut text = [0; 26];
-        for place in text.iter_mut().rev() {
+        let mut text = [0; Self::BYTES_MAX];
+        for place in text.iter_mut().take(Self::ULID_BYTES).rev() {
             *place = CROCKFORD[(bits & 31) as usize];
             bits >>= 5;
         }
-        Self(text)
+        Self { text, bytes: Self::ULID_BYTES as u8 }
     }
 
-    /// The 26 characters.
+    /// The id that a trusted proxy gave the request: `[A-Za-z0-9._~-]{8,64}`, else `None`.
+    pub fn taken_over(id: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        if !(8..=Self::BYTES_MAX).contains(&id.len()) || !id.bytes().all(allowed) {
+            return None;
+        }
+        let mut text = [0; Self::BYTES_MAX];
+        for (place, byte) in text.iter_mut().zip(id.bytes()) {
+            *place = byte;
+        }
+        Some(Self { text, bytes: id.len() as u8 })
+    }
+
+    /// Its characters: letters, digits and `._~-` only.
     pub fn as_str(&self) -> &str {
-        // Only Crockford's letters are ever stored.
-        str::from_utf8(&self.0).unwrap_or_default()
+        self.text.get(..usize::from(self.bytes)).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
     }
 }
 
@@ -51,6 +71,11 @@ impl TraceId {
     /// A new id from random bits.
     pub const fn from_entropy(entropy: u128) -> Self {
         Self((entropy | 1).to_be_bytes())
+    }
+
+    /// Its bytes, for hashing.
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
     }
 
     /// 32 lower-case hexadecimal digits.
@@ -125,6 +150,17 @@ mod tests {
         // The example of the ULID specification: its time and its randomness, put together.
         let id = RequestId::new(Utc::from_nanos(1_469_918_176_385 * 1_000_000), 0xD676_4C61_EFB9_9302_BD5B);
         assert_eq!(id.as_str(), "01ARYZ6S41TSV4RRFFQ69G5FAV");
+    }
+
+    #[test]
+    fn ids_are_taken_over_only_in_one_form() {
+        let taken = |id: &str| RequestId::taken_over(id).map(|id| id.to_string());
+        assert_eq!(taken("a-b_c.d~").as_deref(), Some("a-b_c.d~"));
+        assert_eq!(taken("a b.c.d~e"), None);
+        assert_eq!(taken("short"), None);
+        assert_eq!(taken(&"x".repeat(64)), Some("x".repeat(64)));
+        assert_eq!(taken(&"x".repeat(65)), None);
+        assert_eq!(taken("<script>"), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Record {
     /// Our id of the request.
     pub request_id: RequestId,
     /// What the client called it, if that has the form of an id.
-    pub client_request_id: Option<Box<str>>,
+    pub client_request_id: Option<RequestId>,
     /// The trace it belongs to.
     pub trace_id: TraceId,
     /// Our span in that trace.
