@@ -1,1 +1,20 @@
-//! Counters, sessions and records: the backends and their conformance suite.
+//! Where counters and records live.
+//!
+//! Policies reach a store through data alone: [`Charge`](palisade_core::Charge)s in,
+//! [`Verdict`](palisade_core::Verdict)s out; a [`Lookup`](palisade_core::Lookup) in, what was
+//! [`Found`](palisade_core::Found) out. The arithmetic is core's pure step; a backend only keeps
+//! its numbers and makes the charges of one step together or not at all. One conformance suite
+//! holds every backend to that.
+//!
+//! A store reads no clock: `now` is the request's own.
+
+pub mod counters;
+mod error;
+pub mod records;
+
+#[cfg(test)]
+mod conformance;
+
+pub use counters::{Counters, Verdicts};
+pub use error::StoreError;
+pub use records::Records;
