@@ -1,0 +1,44 @@
+//! Where a setting is: its key, and where in which file.
+
+use std::sync::Arc;
+
+use super::tree::Span;
+
+/// A setting's key and where it was written. A default has a key but no span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The key from the top, `limits.chat.rate`; empty for the file as a whole.
+    pub key: Arc<str>,
+    /// Where it was written.
+    pub span: Option<Span>,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub fn top() -> Self {
+        Self { key: Arc::from(""), span: None }
+    }
+
+    /// The place of `name` in the table that is here.
+    pub fn child(&self, name: &str, span: Option<Span>) -> Self {
+        Self { key: join(&self.key, name).into(), span }
+    }
+
+    /// The same key, with the attention on another stretch of text.
+    pub fn spanning(&self, span: Option<Span>) -> Self {
+        Self { key: Arc::clone(&self.key), span }
+    }
+
+    /// How messages call the table that is here: `[limits.chat]`.
+    pub fn table(&self) -> String {
+        if self.key.is_empty() { "the file".to_owned() } else { format!("[{}]", self.key) }
+    }
+}
+
+/// A key below another, quoted where it has to be: `app.route."/api/chat"`.
+pub fn join(parent: &str, name: &str) -> String {
+    let bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let dot = if parent.is_empty() { "" } else { "." };
+    if bare { format!("{parent}{dot}{name}") } else { format!("{parent}{dot}{name:?}") }
+}

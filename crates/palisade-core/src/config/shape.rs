@@ -1,0 +1,112 @@
+//! What a value may look like, as data: the JSON Schema and the reference page are made of it.
+
+use super::tree::Value;
+
+/// The form of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// `true` or `false`
+    Boolean,
+    /// A whole number.
+    Integer {
+        /// The smallest.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// Text of a certain form.
+    Text {
+        /// What the form is called.
+        syntax: String,
+        /// How it may look.
+        examples: &'static [&'static str],
+    },
+    /// One of these words.
+    Words(Vec<&'static str>),
+    /// Exactly `false`.
+    False,
+    /// Any number of values.
+    List(Box<Shape>),
+    /// A table whose keys are chosen by the author.
+    Map {
+        /// What the keys are called, `pattern`.
+        key: String,
+        /// What each holds.
+        value: Box<Shape>,
+    },
+    /// A table with known keys.
+    Section(SectionShape),
+    /// Any of these.
+    Either(Vec<Shape>),
+}
+
+/// A table with known keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SectionShape {
+    /// What it is for.
+    pub doc: &'static str,
+    /// Its keys, in the order they were declared.
+    pub keys: Vec<KeyShape>,
+    /// Further tables with names chosen by the author.
+    pub named: Option<Box<Shape>>,
+}
+
+/// A key of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyShape {
+    /// The key.
+    pub name: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// What happens without it.
+    pub presence: Presence,
+    /// What it holds.
+    pub shape: Shape,
+}
+
+/// What happens if a key is absent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Presence {
+    /// This value is taken.
+    Default(Value),
+    /// It has no value, and that means something; the key's text says what.
+    Optional,
+    /// The configuration is refused.
+    Required,
+}
+
+impl Shape {
+    /// What the reference page calls it: `duration`, `enforce | report | off`.
+    pub fn syntax(&self) -> String {
+        match self {
+            Self::Boolean => "boolean".to_owned(),
+            Self::Integer { min, max } if *max == u64::MAX => format!("number from {min}"),
+            Self::Integer { min, max } => format!("number, {min} to {max}"),
+            Self::Text { syntax, .. } => syntax.clone(),
+            Self::Words(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" | "),
+            Self::False => "`false`".to_owned(),
+            Self::List(item) => format!("list of {}", item.syntax()),
+            Self::Map { key, value } => format!("table: {key} → {}", value.syntax()),
+            Self::Section(_) => "table".to_owned(),
+            Self::Either(shapes) => shapes.iter().map(Self::syntax).collect::<Vec<_>>().join(" | "),
+        }
+    }
+}
+
+impl SectionShape {
+    /// The key of that name.
+    pub fn find(&self, name: &str) -> Option<&KeyShape> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+impl Shape {
+    /// The table that it is, or may be.
+    pub fn as_section(&self) -> Option<&SectionShape> {
+        match self {
+            Self::Section(section) => Some(section),
+            Self::Either(shapes) => shapes.iter().find_map(Self::as_section),
+            _ => None,
+        }
+    }
+}
