@@ -1,1 +1,3 @@
 //! Scripted upstream and other stand-ins for tests.
+
+pub mod upstream;
