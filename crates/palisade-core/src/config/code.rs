@@ -86,9 +86,6 @@ codes! {
     NeedsRestart = "config.needs_restart" Error;
     /// Other users of this machine can read a secret's file.
     SecretExposed = "config.secret_exposed" Warning;
-    /// A password is written in the configuration itself, where everybody who may read the file,
-    /// its history or a log of it can see it.
-    SecretLiteral = "config.secret_literal" Warning;
     /// The setting can never have an effect, because another one always comes first.
     Shadowed = "config.shadowed" Warning;
     /// A protection is switched off.

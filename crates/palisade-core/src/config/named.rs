@@ -5,7 +5,7 @@ use std::fmt;
 use super::decode::{Decode, Fault, Setting, Text, wrong_type};
 use super::place::Place;
 use super::problem::Problems;
-use super::shape::Shape;
+use super::shape::{KeyShape, Presence, Shape};
 use super::tree::{Entry, Node, Table, Value};
 
 /// Keys of one form and a value for each, in the order they were written.
@@ -116,7 +116,16 @@ impl<K: Text, T: Decode> Decode for Named<K, T> {
     }
 
     fn shape() -> Shape {
-        <Map<K, T> as Decode>::shape()
+        let mut value = T::shape();
+        if let Shape::Section(section) = &mut value {
+            section.keys.push(KeyShape {
+                name: "off",
+                doc: " `true` takes the table away, as if it were not written. For overlays.\n",
+                presence: Presence::Default(Value::Boolean(false)),
+                shape: Shape::Boolean,
+            });
+        }
+        Shape::Map { key: <K as Text>::shape().syntax(), value: Box::new(value) }
     }
 }
 

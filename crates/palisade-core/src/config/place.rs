@@ -35,8 +35,13 @@ impl Place {
     }
 }
 
+/// A longer name is cut in places: they are for people, and there may be many of them.
+const NAME_CHARS_MAX: usize = 128;
+
 /// A key below another, quoted where it has to be: `app.route."/api/chat"`.
 pub fn join(parent: &str, name: &str) -> String {
+    let cut = name.char_indices().nth(NAME_CHARS_MAX).and_then(|(end, _)| name.get(..end));
+    let name = cut.unwrap_or(name);
     let bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let dot = if parent.is_empty() { "" } else { "." };

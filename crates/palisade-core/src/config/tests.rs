@@ -122,7 +122,9 @@ fn the_shape_names_every_key_with_its_default() {
     );
     assert_eq!(section.find("mode").unwrap().presence, Presence::Default(Value::from("enforce")));
     assert_eq!(section.find("deadline").unwrap().presence, Presence::Optional);
-    assert!(section.named.is_some());
+    let Some(Shape::Map { key, value }) = section.named.as_deref() else { panic!("named tables") };
+    let keys: Vec<_> = value.as_section().unwrap().keys.iter().map(|key| key.name).collect();
+    assert_eq!((key.as_str(), keys), ("name", vec!["rate", "off"]));
 }
 
 /// What a text is read as, or why it is not: `code: message (label)`.
