@@ -84,6 +84,15 @@ pub enum OrFalse<T> {
     False,
 }
 
+/// A short form as text, or a table that says more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TextOr<A, B> {
+    /// The short form.
+    Text(A),
+    /// The table.
+    Table(B),
+}
+
 /// A value, or a list of such values, which is not empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneOrMany<T>(pub Vec<Setting<T>>);
@@ -196,6 +205,23 @@ impl<T: Decode> Decode for OneOrMany<T> {
 
     fn shape() -> Shape {
         Shape::Either(vec![T::shape(), Shape::List(Box::new(T::shape()))])
+    }
+}
+
+impl<A: Text, B: Decode> Decode for TextOr<A, B> {
+    fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Table(_) => B::decode(node, place, problems).map(Self::Table),
+            Value::Text(_) => <A as Decode>::decode(node, place, problems).map(Self::Text),
+            other => {
+                problems.report(wrong_type(&<Self as Decode>::shape(), other).at(place));
+                None
+            }
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Either(vec![<A as Text>::shape(), B::shape()])
     }
 }
 

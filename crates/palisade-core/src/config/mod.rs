@@ -57,7 +57,7 @@ mod tree;
 mod values;
 
 pub use code::{Code, Severity};
-pub use decode::{Decode, Fault, Field, OneOrMany, OrFalse, OrOff, Setting, Text};
+pub use decode::{Decode, Fault, Field, OneOrMany, OrFalse, OrOff, Setting, Text, TextOr};
 pub use files::{File, Files, Position};
 pub use named::{Map, Name, Named};
 pub use place::{Place, join};
