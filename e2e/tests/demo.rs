@@ -1,0 +1,39 @@
+//! `palisade demo`: the reference application behind the gateway, in one process.
+
+use e2e::{Launch, Wire};
+
+#[tokio::test]
+async fn the_demo_serves_the_reference_application() {
+    let gateway = Launch::demo().start().await;
+    let said = gateway.said();
+    assert!(said.contains(&gateway.public.to_string()), "the address is not shown:\n{said}");
+    assert!(said.matches("curl ").count() >= 3, "things to try are not shown:\n{said}");
+    for (path, part) in [
+        ("/", "Open the application"),
+        ("/briefly/app", "id=\"chat\""),
+        ("/api/health", "ok"),
+        ("/api/auth/tiers", "pro_byok"),
+    ] {
+        let answer = gateway.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.text().contains(part), "{path}");
+        assert!(answer.field("x-request-id").is_some(), "{path}");
+    }
+    let mut wire = Wire::open(gateway.public).await;
+    let question = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
+    wire.send(format!(
+        "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{question}",
+        question.len()
+    ))
+    .await
+    .unwrap();
+    assert_eq!(wire.head().await.unwrap().field("content-type").as_deref(), Some("text/event-stream"));
+    let mut events = Vec::new();
+    while let Some(chunk) = wire.chunk().await.unwrap() {
+        events.push(String::from_utf8(chunk).unwrap());
+    }
+    assert_eq!(events.last().map(String::as_str), Some("data: [DONE]\n\n"));
+    assert!(events.len() > 10, "{} words came in {} pieces", events.concat().len(), events.len());
+    let record = gateway.record("the chat", |record| record["route"] == "/api/chat").await;
+    assert!(record["first_byte_ms"].as_f64() < record["duration_ms"].as_f64(), "{record}");
+}

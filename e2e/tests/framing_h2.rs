@@ -1,0 +1,153 @@
+//! One request in is exactly one request out (HTTP/2), frame by frame.
+
+use e2e::frames::{Ended, code, fields_block, flag, get_fields, kind};
+use e2e::{Frames, Gateway, Launch};
+use palisade_testkit::upstream::{Answer, Upstream};
+
+const REFUSED: &[Ended] = &[Ended::Reset(code::PROTOCOL_ERROR)];
+const METHOD: &[Ended] = &[Ended::Answered(405), Ended::Reset(code::PROTOCOL_ERROR)];
+
+const TOO_LARGE: &[Ended] = &[Ended::Answered(431)];
+
+async fn start() -> (Upstream, Gateway) {
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let gateway = Launch::before(&upstream).start().await;
+    (upstream, gateway)
+}
+
+fn with<'a>(further: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [get_fields("/hostile").as_slice(), further].concat()
+}
+
+fn replaced<'a>(name: &str, value: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
+    get_fields("/hostile")
+        .into_iter()
+        .filter_map(|(field, old)| if field == name { value.map(|value| (field, value)) } else { Some((field, old)) })
+        .collect()
+}
+
+#[tokio::test]
+async fn hostile_heads_cost_their_stream_only() {
+    let (upstream, gateway) = start().await;
+    let large = "x".repeat(40 << 10);
+    let rows = vec![
+        ("authority and host differ", with(&[("host", "evil.example")]), REFUSED),
+        ("authority with a user", replaced(":authority", Some("user@localhost")), REFUSED),
+        ("authority with a path", replaced(":authority", Some("localhost/path")), REFUSED),
+        ("path without slash", replaced(":path", Some("hostile")), REFUSED),
+        ("path empty", replaced(":path", Some("")), REFUSED),
+        ("path absent", replaced(":path", None), REFUSED),
+        ("path absolute", replaced(":path", Some("http://evil.example/")), REFUSED),
+        ("method absent", replaced(":method", None), REFUSED),
+        ("method twice", with(&[(":method", "GET")]), REFUSED),
+        ("pseudo field unknown", with(&[(":evil", "x")]), REFUSED),
+        ("pseudo field behind a field", [&[("a", "b")], get_fields("/").as_slice()].concat(), REFUSED),
+        ("connection", with(&[("connection", "close")]), REFUSED),
+        ("keep-alive", with(&[("keep-alive", "timeout=5")]), REFUSED),
+        ("proxy-connection", with(&[("proxy-connection", "close")]), REFUSED),
+        ("transfer-encoding", with(&[("transfer-encoding", "chunked")]), REFUSED),
+        ("upgrade", with(&[("upgrade", "websocket")]), REFUSED),
+        ("te other than trailers", with(&[("te", "gzip")]), REFUSED),
+        ("upper case", with(&[("A", "b")]), REFUSED),
+        ("name with a blank", with(&[("a b", "c")]), REFUSED),
+        ("name with CR", with(&[("a\r", "c")]), REFUSED),
+        ("name empty", with(&[("", "c")]), REFUSED),
+        ("value with CR LF", with(&[("a", "b\r\nc: d")]), REFUSED),
+        ("value with LF", with(&[("a", "b\nc")]), REFUSED),
+        ("value with NUL", with(&[("a", "b\0c")]), REFUSED),
+        ("value with a leading blank", with(&[("a", " b")]), REFUSED),
+        ("value with a trailing tab", with(&[("a", "b\t")]), REFUSED),
+        ("path with LF", replaced(":path", Some("/a\nb")), REFUSED),
+        ("two lengths", with(&[("content-length", "0"), ("content-length", "5")]), REFUSED),
+        ("length without data", with(&[("content-length", "5")]), REFUSED),
+        ("TRACE", replaced(":method", Some("TRACE")), METHOD),
+        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "localhost:80")], METHOD),
+        (
+            "extended CONNECT",
+            [&[(":method", "CONNECT"), (":protocol", "websocket")], &get_fields("/")[1..]].concat(),
+            METHOD,
+        ),
+        (
+            "head over 32 KiB",
+            with(&[("a", &large[..15_000]), ("b", &large[..15_000]), ("c", &large[..10_000])]),
+            TOO_LARGE,
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, fields, expected) in rows {
+        let mut frames = Frames::open(gateway.public).await.unwrap();
+        let ended = ask(&mut frames, &fields).await;
+        if !expected.contains(&ended) {
+            wrong.push(format!("{name}: {ended:?}, not {expected:?}"));
+        } else if frames.get("/after").await != Ended::Answered(200) {
+            wrong.push(format!("{name}: the connection did not live on"));
+        }
+    }
+    let reached: Vec<String> =
+        upstream.seen().heads().iter().map(|request| request.target()).filter(|target| target != "/after").collect();
+    assert!(wrong.is_empty() && reached.is_empty(), "{}\nreached the application: {reached:?}", wrong.join("\n"));
+}
+
+/// Like [`Frames::ask`], with heads that may need more than one frame.
+async fn ask(frames: &mut Frames, fields: &[(&str, &str)]) -> Ended {
+    let block = fields_block(fields);
+    let mut parts = block.chunks(16_000).peekable();
+    let stream = frames.stream();
+    let mut frame = (kind::HEADERS, flag::END_STREAM);
+    while let Some(part) = parts.next() {
+        let last = if parts.peek().is_none() { flag::END_HEADERS } else { flag::NONE };
+        if frames.send(frame.0, frame.1 | last, stream, part).await.is_err() {
+            return Ended::Closed;
+        }
+        frame = (kind::CONTINUATION, flag::NONE);
+    }
+    frames.outcome(stream).await
+}
+
+/// A body, and how the data that follow the head differ from it.
+#[tokio::test]
+async fn lengths_that_differ_from_the_data_are_refused() {
+    let (_upstream, gateway) = start().await;
+    for (length, data, expected) in [
+        ("5", "hello", Ended::Answered(200)),
+        ("5", "hell", Ended::Reset(code::PROTOCOL_ERROR)),
+        ("5", "hello!", Ended::Reset(code::PROTOCOL_ERROR)),
+    ] {
+        let mut frames = Frames::open(gateway.public).await.unwrap();
+        let stream = frames.stream();
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "localhost"),
+            (":path", "/after"),
+            ("content-length", length),
+        ];
+        frames.send(kind::HEADERS, flag::END_HEADERS, stream, &fields_block(&fields)).await.unwrap();
+        frames.send(kind::DATA, flag::END_STREAM, stream, data.as_bytes()).await.unwrap();
+        assert_eq!(frames.outcome(stream).await, expected, "{length} announced, {data:?} sent");
+        let next = frames.get("/after").await;
+        assert!(matches!(next, Ended::Answered(200)), "{length} announced, {data:?} sent: {next:?}");
+    }
+}
+
+#[tokio::test]
+async fn pseudo_fields_in_trailers_are_refused() {
+    let (_upstream, gateway) = start().await;
+    let mut frames = Frames::open(gateway.public).await.unwrap();
+    let stream = frames.stream();
+    let head = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/hostile")];
+    frames.send(kind::HEADERS, flag::END_HEADERS, stream, &fields_block(&head)).await.unwrap();
+    frames.send(kind::DATA, flag::NONE, stream, b"hello").await.unwrap();
+    let trailers = fields_block(&[(":path", "/evil")]);
+    frames.send(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, &trailers).await.unwrap();
+    assert_eq!(frames.outcome(stream).await, Ended::Reset(code::PROTOCOL_ERROR));
+}
+
+#[tokio::test]
+async fn crumbs_of_a_cookie_are_joined() {
+    let (upstream, gateway) = start().await;
+    let mut frames = Frames::open(gateway.public).await.unwrap();
+    let fields = [get_fields("/").as_slice(), &[("cookie", "a=1"), ("cookie", "b=2")]].concat();
+    assert_eq!(frames.ask(&fields).await, Ended::Answered(200));
+    assert_eq!(upstream.seen().heads()[0].values("cookie"), ["a=1; b=2"]);
+}
