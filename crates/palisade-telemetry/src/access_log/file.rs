@@ -1,0 +1,186 @@
+//! The access log as a file: rotated by size, opened anew when somebody moved it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::lines::Target;
+use crate::settings::LogFile;
+
+/// How often the file is looked for at its path.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// An open log file.
+#[derive(Debug)]
+pub(crate) struct Rotated {
+    settings: LogFile,
+    open: Open,
+    checked: Instant,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    bytes: u64,
+    /// Device and inode: what says whether the path still means this file.
+    identity: (u64, u64),
+}
+
+impl Rotated {
+    /// Opens the file, to append to it.
+    pub(crate) fn open(settings: LogFile) -> io::Result<Self> {
+        let open = Open::at(&settings)?;
+        Ok(Self { settings, open, checked: Instant::now() })
+    }
+
+    /// Puts the file aside as `.1`, after moving `.1` to `.2` and so on, and begins a new one.
+    fn rotate(&mut self) -> io::Result<()> {
+        match self.settings.keep {
+            0 => fs::remove_file(&self.settings.path)?,
+            keep => {
+                for number in (1..keep).rev() {
+                    match fs::rename(self.old(number), self.old(number + 1)) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+                fs::rename(&self.settings.path, self.old(1))?;
+            }
+        }
+        self.open = Open::at(&self.settings)?;
+        Ok(())
+    }
+
+    fn old(&self, number: u32) -> PathBuf {
+        let mut path = self.settings.path.clone().into_os_string();
+        path.push(format!(".{number}"));
+        path.into()
+    }
+
+    fn was_moved(&self) -> bool {
+        match fs::metadata(&self.settings.path) {
+            Ok(found) => (found.dev(), found.ino()) != self.open.identity,
+            Err(_) => true,
+        }
+    }
+}
+
+impl Open {
+    fn at(settings: &LogFile) -> io::Result<Self> {
+        // Addresses and paths of users are nobody's business but the operator's.
+        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&settings.path)?;
+        let found = file.metadata()?;
+        Ok(Self { file, bytes: found.len(), identity: (found.dev(), found.ino()) })
+    }
+}
+
+impl Target for Rotated {
+    fn prepare(&mut self, bytes: usize) {
+        let now = Instant::now();
+        if now.duration_since(self.checked) >= CHECK {
+            self.checked = now;
+            // If it can't be opened there, the lines still reach the file that was moved.
+            if self.was_moved()
+                && let Ok(open) = Open::at(&self.settings)
+            {
+                self.open = open;
+            }
+        }
+        let full = self.open.bytes > 0 && self.open.bytes + bytes as u64 > self.settings.rotate_bytes;
+        // A rotation that fails leaves the old file in use and is tried again with the next lines.
+        if full && self.rotate().is_err() {
+            self.checked = now;
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.open.file.write(bytes)?;
+        self.open.bytes += written as u64;
+        Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(directory: &tempfile::TempDir, keep: u32) -> LogFile {
+        LogFile { path: directory.path().join("access.log"), rotate_bytes: 10, keep }
+    }
+
+    fn add(log: &mut Rotated, line: &str) {
+        log.prepare(line.len());
+        assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
+    }
+
+    fn files(directory: &tempfile::TempDir) -> Vec<(String, String)> {
+        let mut files: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn pair(name: &str, text: &str) -> (String, String) {
+        (name.into(), text.into())
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_the_oldest_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Rotated::open(settings(&directory, 2)).unwrap();
+        for line in ["1111\n", "2222\n", "3333\n", "4444\n", "5555\n", "6666\n", "7777\n"] {
+            add(&mut log, line);
+        }
+        assert_eq!(
+            files(&directory),
+            [pair("access.log", "7777\n"), pair("access.log.1", "5555\n6666\n"), pair("access.log.2", "3333\n4444\n")]
+        );
+    }
+
+    #[test]
+    fn without_old_ones_a_full_file_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Rotated::open(settings(&directory, 0)).unwrap();
+        for line in ["1111\n", "2222\n", "3333\n"] {
+            add(&mut log, line);
+        }
+        assert_eq!(files(&directory), [pair("access.log", "3333\n")]);
+    }
+
+    #[test]
+    fn a_file_that_was_there_is_appended_to_and_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(&directory, 1);
+        fs::write(&settings.path, "old\n").unwrap();
+        let mut log = Rotated::open(settings).unwrap();
+        add(&mut log, "1111\n");
+        assert_eq!(files(&directory), [pair("access.log", "old\n1111\n")]);
+        add(&mut log, "2222\n");
+        assert_eq!(files(&directory), [pair("access.log", "2222\n"), pair("access.log.1", "old\n1111\n")]);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_is_opened_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Rotated::open(settings(&directory, 1)).unwrap();
+        add(&mut log, "1\n");
+        fs::rename(directory.path().join("access.log"), directory.path().join("moved")).unwrap();
+        add(&mut log, "2\n");
+        // The path is looked at once a second; here that second has passed.
+        log.checked = log.checked.checked_sub(CHECK).unwrap();
+        add(&mut log, "3\n");
+        assert_eq!(files(&directory), [pair("access.log", "3\n"), pair("moved", "1\n2\n")]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/access.log");
+        assert!(Rotated::open(LogFile { path, rotate_bytes: 10, keep: 1 }).is_err());
+    }
+}

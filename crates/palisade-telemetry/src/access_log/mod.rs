@@ -1,0 +1,7 @@
+//! The access log: one JSON line per request.
+
+mod file;
+mod line;
+
+pub(crate) use file::Rotated;
+pub(crate) use line::{Line, policy};

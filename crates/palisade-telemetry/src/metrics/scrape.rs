@@ -1,0 +1,321 @@
+//! Adding up what the workers counted, and writing it down.
+//!
+//! The order of the calls is the order of the list of metrics. Everything is read from cells that
+//! the workers write without a lock, so a scrape delays nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_core::{Kind, Outcome, Reason};
+
+use super::cell::{Counter, Histogram, MACHINE, REQUEST, Sum};
+use super::label::{CLASSES, METHODS};
+use super::process::Process;
+use super::registry::{PLANS, Plan, Registry};
+use super::shard::{ConnectionCells, MethodCells, PROTOCOLS, RouteCells, Series, ServerCells, Shard};
+use super::text::{Format, Label, Text};
+use super::{Gauges, Reload, catalog};
+
+/// What a scrape is made from.
+pub(crate) struct Sources<'a> {
+    pub(crate) shards: &'a [Arc<Shard>],
+    pub(crate) registry: &'a Registry,
+    pub(crate) gauges: &'a Gauges,
+    pub(crate) told: Told,
+    pub(crate) admin: &'a ConnectionCells,
+    /// When the process started, since the Unix epoch.
+    pub(crate) started: Duration,
+}
+
+/// What the told half says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Sink and records lost.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
+    /// Sink and how full it is.
+    pub(crate) buffers: Vec<(&'static str, f64)>,
+    /// Why, and how many traces were kept.
+    pub(crate) traces: Vec<(&'static str, u64)>,
+    /// Routes guessed.
+    pub(crate) guessed: usize,
+}
+
+impl Sources<'_> {
+    /// The text of the scrape.
+    pub(crate) fn render(&self, format: Format) -> String {
+        let mut text = Text::new(format);
+        self.requests(&mut text);
+        self.gateway(&mut text);
+        self.refusals(&mut text);
+        self.upstream(&mut text);
+        self.connections(&mut text);
+        self.telemetry(&mut text);
+        self.process(&mut text);
+        text.finish()
+    }
+
+    fn requests(&self, text: &mut Text) {
+        let series = self.series();
+        for (labels, sum) in &series {
+            for (outcome, count) in Outcome::ALL.iter().zip(sum.outcomes).filter(|(_, count)| *count > 0) {
+                let outcome = [("outcome", outcome.name())];
+                text.value(&catalog::REQUESTS, &[labels.as_slice(), &outcome].concat(), count);
+            }
+        }
+        for (labels, sum) in &series {
+            text.histogram(&catalog::LATENCY, labels, &REQUEST.text, &sum.latency);
+        }
+        for (metric, cell) in [
+            (&catalog::FIRST_BYTE, (|cells| &cells.first_byte) as fn(&RouteCells) -> &Histogram),
+            (&catalog::STREAM, |cells| &cells.stream),
+        ] {
+            for (label, slot) in self.routes() {
+                let sum = self.sum(|shard| shard.routes.find(slot).map(cell));
+                text.histogram(metric, &[("route", label)], &REQUEST.text, &sum);
+            }
+        }
+        for (metric, cell) in [
+            (&catalog::REQUEST_BYTES, (|cells| &cells.bytes_in) as fn(&MethodCells) -> &Counter),
+            (&catalog::RESPONSE_BYTES, |cells| &cells.bytes_out),
+        ] {
+            for (label, slot) in self.routes() {
+                for (place, method) in METHODS.iter().enumerate() {
+                    let bytes = self.total(|shard| by_method(shard, slot, place).map(cell));
+                    if bytes > 0 {
+                        text.value(metric, &[("route", label), ("method", method)], bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    fn gateway(&self, text: &mut Text) {
+        text.histogram(&catalog::GATEWAY, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.gateway)));
+        text.histogram(&catalog::STORE_WAIT, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.store_wait)));
+        for (place, kind) in Kind::ALL.iter().enumerate() {
+            // Closed is read first: a request that closes meanwhile can't make the rest negative.
+            let closed = self.total(|shard| shard.closed.get(place));
+            let opened = self.total(|shard| shard.opened.get(place));
+            if opened > 0 {
+                text.value(&catalog::IN_FLIGHT, &[("kind", kind.name())], opened.saturating_sub(closed));
+            }
+        }
+    }
+
+    fn refusals(&self, text: &mut Text) {
+        for (place, reason) in Reason::ALL.iter().enumerate() {
+            let enforced = self.total(|shard| shard.refusals.get(place).map(|refusals| &refusals.enforced));
+            let reported = self.total(|shard| shard.refusals.get(place).map(|refusals| &refusals.reported));
+            for (mode, count) in [("enforce", enforced), ("report", reported)].iter().filter(|(_, count)| *count > 0) {
+                text.value(&catalog::REFUSALS, &[("code", reason.code()), ("mode", mode)], count);
+            }
+        }
+        for (place, class) in CLASSES.iter().enumerate() {
+            let count = self.total(|shard| shard.health.get(place));
+            if count > 0 {
+                text.value(&catalog::SERVICE, &[("kind", Kind::Health.name()), ("class", class)], count);
+            }
+        }
+        let limits = self.names(|shard| shard.limits.iter().collect());
+        for (limit, cells) in &limits {
+            let refused: u64 = cells.iter().map(|cells| cells.enforced.read()).sum();
+            let reported: u64 = cells.iter().map(|cells| cells.reported.read()).sum();
+            for (outcome, count) in
+                [("refused", refused), ("would_refuse", reported)].iter().filter(|(_, count)| *count > 0)
+            {
+                text.value(&catalog::LIMITS_REQUESTS, &[("limit", limit), ("outcome", outcome)], count);
+            }
+        }
+        text.value(&catalog::LIMITS_CELLS, &[], self.gauges.limits_cells);
+        text.value(&catalog::LIMITS_EVICTIONS, &[], self.gauges.limits_evictions);
+    }
+
+    fn upstream(&self, text: &mut Text) {
+        let servers: Vec<(&str, Vec<&ServerCells>)> = self.names(|shard| shard.servers.iter().collect());
+        let total = |cells: &[&ServerCells], cell: &dyn for<'a> Fn(&'a ServerCells) -> Option<&'a Counter>| -> u64 {
+            cells.iter().filter_map(|cells| cell(cells)).map(Counter::read).sum()
+        };
+        for (server, cells) in &servers {
+            for (place, class) in CLASSES.iter().enumerate() {
+                let count = total(cells, &|cells| cells.classes.get(place));
+                if count > 0 {
+                    text.value(&catalog::UPSTREAM_REQUESTS, &[("server", server), ("class", class)], count);
+                }
+            }
+        }
+        for (server, cells) in &servers {
+            for (place, reason) in Reason::ALL.iter().enumerate() {
+                let count = total(cells, &|cells| cells.errors.get(place));
+                if count > 0 {
+                    text.value(&catalog::UPSTREAM_ERRORS, &[("server", server), ("kind", kind(*reason))], count);
+                }
+            }
+        }
+        for (server, cells) in &servers {
+            let count = total(cells, &|cells| Some(&cells.retries));
+            if count > 0 {
+                text.value(&catalog::UPSTREAM_RETRIES, &[("server", server)], count);
+            }
+        }
+        for (server, cells) in &servers {
+            let mut sum = Sum::default();
+            cells.iter().for_each(|cells| sum.add(&cells.duration));
+            text.histogram(&catalog::UPSTREAM_DURATION, &[("server", server)], &REQUEST.text, &sum);
+        }
+        for (server, state, count) in &self.gauges.upstream_connections {
+            text.value(&catalog::UPSTREAM_CONNECTIONS, &[("server", server), ("state", state)], count);
+        }
+    }
+
+    fn connections(&self, text: &mut Text) {
+        let mut cells = Vec::new();
+        for (place, protocol) in PROTOCOLS.iter().enumerate() {
+            let of = |cells: &ConnectionCells| {
+                let closed = cells.closed.get(place).map_or(0, Counter::read);
+                (cells.opened.get(place).map_or(0, Counter::read), closed)
+            };
+            let public = self.shards.iter().map(|shard| of(&shard.connections));
+            let public = public.fold((0, 0), |sum, cells| (sum.0 + cells.0, sum.1 + cells.1));
+            for (listener, (opened, closed)) in [("public", public), ("admin", of(self.admin))] {
+                if opened > 0 {
+                    cells.push(([("listener", listener), ("protocol", protocol.name())], opened, closed));
+                }
+            }
+        }
+        for (labels, opened, closed) in &cells {
+            text.value(&catalog::CONNECTIONS, labels, opened.saturating_sub(*closed));
+        }
+        for (labels, opened, _) in &cells {
+            text.value(&catalog::CONNECTIONS_TOTAL, labels, opened);
+        }
+        for (limit, cells) in self.names(|shard| shard.connection_limits.iter().collect()) {
+            let count: u64 = cells.iter().map(|cell| cell.read()).sum();
+            text.value(&catalog::CONNECTION_LIMITS, &[("limit", limit)], count);
+        }
+        for (result, cells) in self.names(|shard| shard.handshakes.iter().collect()) {
+            let count: u64 = cells.iter().map(|cell| cell.read()).sum();
+            text.value(&catalog::HANDSHAKES, &[("result", result)], count);
+        }
+    }
+
+    fn telemetry(&self, text: &mut Text) {
+        for (sink, count) in &self.told.dropped {
+            text.value(&catalog::DROPPED, &[("sink", sink), ("reason", "full")], count);
+        }
+        for (sink, ratio) in &self.told.buffers {
+            text.value(&catalog::BUFFER, &[("sink", sink)], ratio);
+        }
+        for (why, count) in self.told.traces.iter().filter(|(_, count)| *count > 0) {
+            text.value(&catalog::TRACES, &[("why", why)], count);
+        }
+        text.value(&catalog::SERIES, &[], self.registry.sets());
+        text.value(&catalog::SERIES_OVERFLOW, &[], self.registry.overflow());
+        text.value(&catalog::ROUTES_GUESSED, &[], self.told.guessed);
+        if let Some(reload) = self.gauges.reload {
+            text.value(&catalog::RELOAD, &[], u8::from(reload == Reload::Succeeded));
+        }
+    }
+
+    fn process(&self, text: &mut Text) {
+        let process = Process::now();
+        text.value(&catalog::CPU, &[], process.cpu.as_secs_f64());
+        for (metric, number) in [
+            (&catalog::MEMORY, process.resident_bytes),
+            (&catalog::OPEN_FDS, process.open_fds),
+            (&catalog::MAX_FDS, process.max_fds),
+        ] {
+            if let Some(number) = number {
+                text.value(metric, &[], number);
+            }
+        }
+        text.value(&catalog::STARTED, &[], self.started.as_secs_f64());
+        text.histogram(&catalog::LAG, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.lag)));
+        let build = [("version", self.gauges.version), ("revision", self.gauges.revision)];
+        text.value(&catalog::BUILD, &build, 1);
+        text.value(&catalog::SNAPSHOT, &[("hash", &self.gauges.snapshot)], 1);
+    }
+
+    /// Every route's label, with its slot.
+    fn routes(&self) -> impl Iterator<Item = (&str, usize)> {
+        (0..).map_while(|slot| self.registry.route_label(slot).map(|label| (label, slot)))
+    }
+
+    /// Every label set of a route that was used.
+    fn series(&self) -> Vec<(Vec<Label<'_>>, SeriesSum)> {
+        let mut all = Vec::new();
+        for (label, slot) in self.routes() {
+            for (place, method) in METHODS.iter().enumerate() {
+                let cells: Vec<&MethodCells> =
+                    self.shards.iter().filter_map(|shard| by_method(shard, slot, place)).collect();
+                for (class_place, class) in CLASSES.iter().enumerate() {
+                    // At most 32 places, so the number fits.
+                    for plan in (0..PLANS as u8).map(Plan) {
+                        let series = cells.iter().filter_map(|cells| find(cells, class_place, plan));
+                        let sum = SeriesSum::of(series);
+                        if sum.outcomes.iter().all(|count| *count == 0) {
+                            continue;
+                        }
+                        let mut labels = vec![("route", label), ("method", method), ("class", class)];
+                        labels.extend(self.registry.plan_label(plan).map(|plan| ("plan", plan)));
+                        all.push((labels, sum));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn total<'a>(&'a self, cell: impl Fn(&'a Shard) -> Option<&'a Counter>) -> u64 {
+        self.shards.iter().filter_map(|shard| cell(shard)).map(Counter::read).sum()
+    }
+
+    fn sum<'a>(&'a self, cell: impl Fn(&'a Shard) -> Option<&'a Histogram>) -> Sum {
+        let mut sum = Sum::default();
+        self.shards.iter().filter_map(|shard| cell(shard)).for_each(|histogram| sum.add(histogram));
+        sum
+    }
+
+    /// Cells of all workers by name, in the order in which names were first seen.
+    fn names<'a, T>(&'a self, named: impl Fn(&'a Shard) -> Vec<(&'a str, &'a T)>) -> Vec<(&'a str, Vec<&'a T>)> {
+        let mut all: Vec<(&str, Vec<&T>)> = Vec::new();
+        for (name, cell) in self.shards.iter().flat_map(|shard| named(shard)) {
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, cells)) => cells.push(cell),
+                None => all.push((name, vec![cell])),
+            }
+        }
+        all
+    }
+}
+
+#[derive(Default)]
+struct SeriesSum {
+    outcomes: [u64; Outcome::ALL.len()],
+    latency: Sum,
+}
+
+impl SeriesSum {
+    fn of<'a>(series: impl Iterator<Item = &'a Series>) -> Self {
+        let mut sum = Self::default();
+        for series in series {
+            for (sum, outcome) in sum.outcomes.iter_mut().zip(&series.outcomes) {
+                *sum += outcome.read();
+            }
+            sum.latency.add(&series.latency);
+        }
+        sum
+    }
+}
+
+fn by_method(shard: &Shard, slot: usize, method: usize) -> Option<&MethodCells> {
+    shard.routes.find(slot)?.methods.get(method)?.get().map(|cells| &**cells)
+}
+
+fn find(cells: &MethodCells, class: usize, plan: Plan) -> Option<&Series> {
+    cells.series.get(class)?.get(usize::from(plan.0))?.get().map(|series| &**series)
+}
+
+/// `unreachable` for `upstream.unreachable`: the label says what happened, the metric where.
+fn kind(reason: Reason) -> &'static str {
+    reason.code().rsplit('.').next().unwrap_or(reason.code())
+}
