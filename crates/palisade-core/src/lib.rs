@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod charge;
+pub mod client;
 pub mod config;
 pub mod decision;
 pub mod edit;
@@ -20,6 +21,7 @@ pub mod policy;
 pub mod reason;
 pub mod record;
 pub mod route;
+pub mod shape;
 pub mod time;
 pub mod trace;
 pub mod view;
@@ -32,7 +34,7 @@ pub use head::{Head, Single};
 pub use id::{RequestId, SpanId, TraceId};
 pub use identity::Identity;
 pub use path::Path;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, Target};
 pub use policy::{
     Dress, End, Examination, Examine, Fed, Found, Inspect, Lookup, Meter, Mode, Policy, Question, Recall, Stage,
     Transform, Transformation,

@@ -1,5 +1,0 @@
-//! Path patterns. (Placeholder.)
-
-/// A path pattern.
-#[derive(Clone, Debug)]
-pub struct Pattern {}
