@@ -1,0 +1,89 @@
+//! What the way of an ordinary request through these policies may allocate.
+//!
+//! The counting allocator is that of a test-only crate; it counts per thread.
+
+use allocation_counter::measure;
+use http::StatusCode;
+use palisade_core::config::{Files, Place, Problems, Setting};
+use palisade_core::{Decision, HeaderEdits, Policy, Question, ResponseView, Verdict, View};
+
+use crate::Context;
+use crate::catalog::{Compiled, Raw, compile};
+use crate::host::Authority;
+use crate::inbound::{Inbound, MethodOverride};
+use crate::testing::{client, fields, with_client};
+
+const NAMES: &str = "accept accept-encoding accept-language authorization cache-control content-length content-type \
+    cookie accept-charset if-none-match origin pragma priority referer sec-ch-ua sec-fetch-mode traceparent \
+    user-agent x-csrf-token x-requested-with";
+
+fn compiled() -> Compiled {
+    let (files, mut problems) = (Files::default(), Problems::default());
+    let public = Setting { value: Authority::parse("briefly.example").unwrap(), place: Place::top() };
+    let context = Context { files: &files, public: Some(public), hosts: Vec::new(), seed: [3; 16] };
+    let raw = Raw { limits: None, headers: None, method_override: MethodOverride::Drop };
+    let compiled = compile(raw, &context, &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    compiled
+}
+
+/// Whether all policies let a request pass. Buckets are full.
+fn is_allowed(questions: &[Question], view: &View<'_>) -> bool {
+    questions.iter().all(|question| {
+        let decision = match &question.policy {
+            Policy::Inspect(policy) => policy.decide(view),
+            Policy::Meter(policy) => {
+                let charges = policy.charges(view);
+                let verdicts: arrayvec::ArrayVec<Verdict, 16> =
+                    charges.iter().map(|charge| charge.rate.step(0, 0, charge.cost).0).collect();
+                policy.decide(view, &charges, &verdicts)
+            }
+            Policy::Dress(_) => return true,
+            Policy::Recall(_) | Policy::Examine(_) | Policy::Transform(_) => return false,
+        };
+        matches!(decision, Decision::Allow(_))
+    })
+}
+
+#[test]
+fn an_ordinary_request_allocates_nothing() {
+    let Compiled { questions, inbound, .. } = compiled();
+    let names: Vec<_> = questions.iter().map(|question| (question.name, question.mode.name())).collect();
+    let expected = [
+        ("host", "enforce"),
+        ("method", "enforce"),
+        ("upgrade", "enforce"),
+        ("limits", "report"),
+        ("headers", "enforce"),
+    ];
+    assert_eq!(names, expected);
+    let names: Vec<&str> = NAMES.split_ascii_whitespace().collect();
+    let request = format!("GET /x HTTP/1.1\nhost: briefly.example\n{}: x", names.join(": x\n"));
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        with_client(&request, client(address), |view| {
+            let count = measure(|| {
+                assert!(names.iter().all(|name| inbound.verdict(name) == Inbound::Keep));
+                assert!(is_allowed(&questions, view));
+            });
+            assert_eq!(count.count_total, 0, "{address}");
+        });
+    }
+}
+
+#[test]
+fn dressing_a_page_allocates_once() {
+    let questions = compiled().questions;
+    let head = fields("server: x\nvia: x\nx-powered-by: x\nx-nextjs-cache: x\nx-runtime: x\ncontent-type: text/html");
+    let response = ResponseView { status: StatusCode::OK, head: &head };
+    with_client("GET /x HTTP/1.1", client("192.0.2.1"), |view| {
+        let mut edits = HeaderEdits::none();
+        let count = measure(|| {
+            for question in &questions {
+                if let Policy::Dress(policy) = &question.policy {
+                    policy.dress(view, &response, &mut edits);
+                }
+            }
+        });
+        assert_eq!((count.count_total, edits.iter().count()), (1, 8));
+    });
+}

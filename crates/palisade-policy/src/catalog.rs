@@ -1,0 +1,62 @@
+//! The one list of all policies.
+//!
+//! Within a stage they are asked in the order of this list.
+
+use palisade_core::Question;
+use palisade_core::charge::TableSize;
+use palisade_core::config::{Decode, Node, Place, Problems, Setting, Table, Value};
+
+use crate::headers::config::RawHeaders;
+use crate::inbound::{InboundFilter, MethodOverride, OddNames};
+use crate::limits::config::RawLimits;
+use crate::{Context, headers, host, inbound, limits, method, upgrade};
+
+/// The tables that policies read, as they were decoded. An absent table is a state of its own.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    /// `[limits]`
+    pub limits: Option<Setting<RawLimits>>,
+    /// `[headers]`
+    pub headers: Option<Setting<RawHeaders>>,
+    /// `[app] method_override`
+    pub method_override: MethodOverride,
+}
+
+/// What the policies of a snapshot come to.
+#[derive(Clone)]
+pub struct Compiled {
+    /// What the guard asks, in order.
+    pub questions: Vec<Question>,
+    /// How large the table of counters is.
+    pub table: TableSize,
+    /// What the edge takes out of every request.
+    pub inbound: InboundFilter,
+}
+
+/// Compiles every policy, reporting every problem.
+pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Compiled {
+    let Raw { limits, headers, method_override } = raw;
+    let limits = limits::config::compile(limits, context, problems);
+    let inbound = match headers.map(|headers| headers.value).or_else(|| defaults("headers", problems)) {
+        Some(RawHeaders { inbound }) => inbound::config::compile(inbound.value, method_override, problems),
+        None => InboundFilter::new(OddNames::Drop, Vec::new(), method_override),
+    };
+
+    let mut questions = [
+        // First, so that a request for a foreign host costs nothing else.
+        host::compile(context),
+        method::compile(),
+        upgrade::compile(),
+        limits.questions,
+        headers::compile(),
+    ]
+    .concat();
+    questions.sort_by_key(|question| question.stage);
+    Compiled { questions, table: limits.table, inbound }
+}
+
+/// A table that nobody wrote. `None` only after a report.
+pub(crate) fn defaults<T: Decode>(name: &str, problems: &mut Problems) -> Option<T> {
+    let empty = Node::unplaced(Value::Table(Table::default()));
+    T::decode(&empty, &Place::top().child(name, None), problems)
+}

@@ -1,0 +1,27 @@
+//! What several policies need of the configuration.
+
+use std::sync::Arc;
+
+use palisade_core::config::{Files, Place, Setting};
+
+use crate::host::Authority;
+
+/// The part of the configuration that belongs to no single policy, and the entropy of this start.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The texts that places point into.
+    pub files: &'a Files,
+    /// The authority of `[app] public_url`, if it is set.
+    pub public: Option<Setting<Authority>>,
+    /// `[app] hosts`
+    pub hosts: Vec<Setting<Authority>>,
+    /// Random bits, drawn once per start: nobody outside can tell which keys share a counter.
+    pub seed: [u8; 16],
+}
+
+impl Context<'_> {
+    /// How `explain` names a place: `palisade.toml:12`, or `default`.
+    pub fn describe(&self, place: &Place) -> Arc<str> {
+        self.files.describe(place)
+    }
+}

@@ -1,0 +1,92 @@
+//! Headers that make browsers protect the reader of an answer.
+//!
+//! **Threat.** Browsers guess at content types, hand full addresses to other sites, and run any
+//! script a page holds; servers tell which versions they run.
+//!
+//! **Rule** (`base`, what every application gets unasked).
+//! 1. `X-Content-Type-Options: nosniff` and `Referrer-Policy: strict-origin-when-cross-origin` are
+//!    sent exactly once, in place of the application's own.
+//! 2. A `text/html` answer gets a `Content-Security-Policy-Report-Only`, unless the application
+//!    sends a policy of its own, enforced or not: the application's then stands alone.
+//! 3. Fields that only tell what runs behind the gateway are removed.
+//! 4. Interim answers (1xx) are left alone.
+//!
+//! **Limits.** Nothing here can break a page: what could is left to presets that are asked for. The
+//! policy in rule 2 blocks nothing; browsers show in their console what it would block.
+//! `upgrade-insecure-requests` is left out, since browsers ignore it in a report-only policy and
+//! complain about it. It needs no store.
+
+pub mod config;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, HeaderName, HeaderValue, REFERRER_POLICY, SERVER,
+    VIA, X_CONTENT_TYPE_OPTIONS,
+};
+use palisade_core::{Dress, Edit, HeaderEdits, Mode, Policy, Question, ResponseView, Stage, View};
+
+/// What every answer gets unasked.
+#[derive(Clone, Copy, Debug)]
+pub struct Base;
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const STRICT_ORIGIN: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob: https:; \
+     font-src 'self' data:; connect-src 'self'; object-src 'none'; form-action 'self'; frame-ancestors 'self'; \
+     base-uri 'self'",
+);
+
+const SET_MAX: usize = 3;
+const REMOVED_MAX: usize = 8;
+
+/// Other `x-nextjs-*` fields stay: the Next.js client reads them.
+static REMOVED: [HeaderName; REMOVED_MAX] = [
+    SERVER,
+    VIA,
+    HeaderName::from_static("x-powered-by"),
+    HeaderName::from_static("x-aspnet-version"),
+    HeaderName::from_static("x-aspnetmvc-version"),
+    HeaderName::from_static("x-runtime"),
+    HeaderName::from_static("x-generator"),
+    HeaderName::from_static("x-nextjs-cache"),
+];
+
+/// The question.
+pub fn compile() -> Vec<Question> {
+    vec![Question {
+        name: "headers",
+        stage: Stage::Dress,
+        mode: Mode::Enforce,
+        place: "default".into(),
+        policy: Policy::Dress(Arc::new(Base)),
+    }]
+}
+
+impl Dress for Base {
+    fn dress(&self, _view: &View<'_>, response: &ResponseView<'_>, edits: &mut HeaderEdits) {
+        if response.status.is_informational() {
+            return;
+        }
+        // Gathered on the stack, then moved into memory of exactly the right size.
+        let mut found: ArrayVec<Edit, { SET_MAX + REMOVED_MAX }> = ArrayVec::new();
+        found.push(Edit::Set(X_CONTENT_TYPE_OPTIONS, NOSNIFF));
+        found.push(Edit::Set(REFERRER_POLICY, STRICT_ORIGIN));
+        if wants_policy(response) {
+            found.push(Edit::Set(CONTENT_SECURITY_POLICY_REPORT_ONLY, POLICY));
+        }
+        found.extend(REMOVED.iter().filter(|name| response.head.has(name)).cloned().map(Edit::Remove));
+        edits.extend(found.into_iter().collect());
+    }
+}
+
+/// A page without a policy of its own. On a worker's script a policy would govern the worker.
+fn wants_policy(response: &ResponseView<'_>) -> bool {
+    response.media_type().is_some_and(|media_type| media_type.eq_ignore_ascii_case("text/html"))
+        && !response.head.has(&CONTENT_SECURITY_POLICY)
+        && !response.head.has(&CONTENT_SECURITY_POLICY_REPORT_ONLY)
+}
