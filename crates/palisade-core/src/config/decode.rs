@@ -259,28 +259,24 @@ impl<T: Decode> Field for Setting<T> {
         section: &Place,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let written = table.find(name);
-        if let Some(entry) = written {
-            let place = section.child(name, entry.node.span);
-            if let Some(value) = T::decode(&entry.node, &place, problems) {
-                return Some(Self { value, place });
-            }
-        }
-        // After a report the default stands in, so that the rest is still checked.
-        let place = section.child(name, None);
-        match default {
-            Some(default) => {
-                let value = T::decode(&Node::unplaced(default), &place, problems)?;
-                Some(Self { value, place })
-            }
-            None => {
-                if written.is_none() {
-                    let message = format!("{} needs the key `{name}`", section.table());
-                    problems.report(Problem::new(Code::MissingKey, &place.spanning(section.span), message));
-                }
-                None
-            }
-        }
+        let Some(entry) = table.find(name) else {
+            let place = section.child(name, None);
+            let Some(default) = default else {
+                let message = format!("{} needs the key `{name}`", section.table());
+                problems.report(Problem::new(Code::MissingKey, &place.spanning(section.span), message));
+                return None;
+            };
+            let value = T::decode(&Node::unplaced(default), &place, problems)?;
+            return Some(Self { value, place });
+        };
+        let place = section.child(name, entry.node.span);
+        let value = match T::decode(&entry.node, &place, problems) {
+            Some(value) => value,
+            // After a report the default stands in, so that the rest is still checked. What would
+            // be wrong with the default is not what the author should hear about.
+            None => T::decode(&Node::unplaced(default?), &place, &mut Problems::default())?,
+        };
+        Some(Self { value, place })
     }
 
     fn shape() -> Shape {

@@ -6,7 +6,9 @@ use http::HeaderName;
 
 use super::super::decode::{Fault, Text};
 use super::super::shape::Shape;
-use crate::Mode;
+use crate::client::AddressHeader;
+use crate::path::EncodedSlash;
+use crate::{Mode, Network, Pattern};
 
 impl Text for String {
     fn parse(text: &str) -> Result<Self, Fault> {
@@ -48,6 +50,36 @@ impl Text for HeaderName {
     }
 }
 
+impl Text for AddressHeader {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::parse(text).map_err(|_| Fault::invalid("is not a header name"))
+    }
+
+    fn shape() -> Shape {
+        <HeaderName as Text>::shape()
+    }
+}
+
+impl Text for Network {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::parse(text).map_err(|error| Fault::invalid("is not a network").label(error.to_string()))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text { syntax: "network".to_owned(), examples: &["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"] }
+    }
+}
+
+impl Text for Pattern {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::parse(text).map_err(|error| Fault::invalid("is not a path pattern").label(error.to_string()))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text { syntax: "pattern".to_owned(), examples: &["/api/chat", "/api/users/{id}", "/api/**"] }
+    }
+}
+
 /// Reads one of a closed list of words: [`Text`] for an enum.
 ///
 /// ```
@@ -85,3 +117,5 @@ impl Fault {
 }
 
 words! { Mode: "enforce" = Mode::Enforce, "report" = Mode::Report, "off" = Mode::Off }
+
+words! { EncodedSlash: "keep" = EncodedSlash::Keep, "refuse" = EncodedSlash::Refuse }
