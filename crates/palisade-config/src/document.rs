@@ -1,0 +1,152 @@
+//! The merged configuration as it was written, for questions about it: where did this come from?
+
+use std::hash::Hasher as _;
+use std::sync::Arc;
+
+use palisade_core::config::{Decode as _, Files, KeyShape, Node, Place, Presence, Shape, Value, join};
+use siphasher::sip::SipHasher13;
+
+use crate::root::RawConfig;
+
+/// The merged tree and the texts it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    pub(crate) files: Files,
+    pub(crate) root: Node,
+}
+
+/// A key with its effective value, and where that came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The key, `limits.per_ip`.
+    pub key: String,
+    /// Its value as it would be written; a secret shows as its reference.
+    pub value: String,
+    /// `palisade.toml:12`, `PALISADE_LISTEN`, or `default`.
+    pub place: Arc<str>,
+}
+
+impl Document {
+    /// Where a key's effective value came from.
+    pub(crate) fn place(&self, key: &str) -> Arc<str> {
+        let node = self.find(key);
+        self.files.describe(&Place { key: Arc::from(key), span: node.and_then(|node| node.span) })
+    }
+
+    fn find(&self, key: &str) -> Option<&Node> {
+        let path = split_key(key)?;
+        self.root.at(&path.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Every key that has a value, in the order of the reference, defaults included.
+    pub(crate) fn effective(&self) -> Vec<Effective> {
+        let mut all = Vec::new();
+        self.collect(&RawConfig::shape(), Some(&self.root), "", &mut all);
+        all
+    }
+
+    fn collect(&self, shape: &Shape, node: Option<&Node>, key: &str, all: &mut Vec<Effective>) {
+        let table = node.and_then(Node::as_table);
+        if table.and_then(|table| table.find("off")).is_some_and(|off| off.node.value == Value::Boolean(true)) {
+            return;
+        }
+        match shape {
+            Shape::Section(section) => {
+                for inner in section.keys.iter().filter(|inner| inner.name != "off") {
+                    self.collect_key(
+                        inner,
+                        table.and_then(|table| table.find(inner.name)).map(|entry| &entry.node),
+                        key,
+                        all,
+                    );
+                }
+                let own = |name: &str| section.keys.iter().any(|inner| inner.name == name);
+                if let (Some(Shape::Map { value, .. }), Some(table)) = (section.named.as_deref(), table) {
+                    for entry in table.iter().filter(|entry| !own(&entry.name)) {
+                        self.collect(value, Some(&entry.node), &join(key, &entry.name), all);
+                    }
+                }
+            }
+            Shape::Map { value, .. } => {
+                for entry in table.into_iter().flatten() {
+                    self.collect(value, Some(&entry.node), &join(key, &entry.name), all);
+                }
+            }
+            _ => {
+                if let Some(node) = node {
+                    let place = Place { key: Arc::from(key), span: node.span };
+                    let value = show(&node.value);
+                    all.push(Effective { key: key.to_owned(), value, place: self.files.describe(&place) });
+                }
+            }
+        }
+    }
+
+    fn collect_key(&self, inner: &KeyShape, written: Option<&Node>, parent: &str, all: &mut Vec<Effective>) {
+        let key = join(parent, inner.name);
+        match (written, &inner.presence) {
+            (Some(node), _) => self.collect(&inner.shape, Some(node), &key, all),
+            (None, Presence::Default(default)) => {
+                self.collect(&inner.shape, Some(&Node::unplaced(default.clone())), &key, all);
+            }
+            (None, Presence::Optional | Presence::Required) => {}
+        }
+    }
+
+    /// Equal for equal effective values, on every machine.
+    pub(crate) fn hash(&self) -> u64 {
+        // The key is public on purpose: gateways compare their hashes.
+        let mut hasher = SipHasher13::new();
+        for Effective { key, value, place: _ } in self.effective() {
+            for part in [key, value] {
+                hasher.write_usize(part.len());
+                hasher.write(part.as_bytes());
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// A value as it would be written, text without quotes when it stands alone.
+pub(crate) fn show(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        other => show_nested(other),
+    }
+}
+
+pub(crate) fn show_nested(value: &Value) -> String {
+    match value {
+        Value::Boolean(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Text(text) => format!("{text:?}"),
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(|item| show_nested(&item.value)).collect::<Vec<_>>().join(", "))
+        }
+        Value::Table(table) if table.is_empty() => "{}".to_owned(),
+        Value::Table(table) => {
+            let entry = |entry: &palisade_core::config::Entry| {
+                format!("{} = {}", join("", &entry.name), show_nested(&entry.node.value))
+            };
+            format!("{{ {} }}", table.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::Unusable(kind) => (*kind).to_owned(),
+    }
+}
+
+/// The parts of `app.route."/api/chat".max_body`. `None` if a quote is not closed.
+pub(crate) fn split_key(key: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = key;
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+        };
+        parts.push(part.to_owned());
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return after.is_empty().then_some(parts),
+        }
+    }
+}

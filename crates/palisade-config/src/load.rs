@@ -1,0 +1,121 @@
+//! From inputs to a snapshot.
+
+use palisade_core::config::{Code, Decode as _, File, Files, Node, Place, Problem, Problems, Span, Table, Value};
+use palisade_policy::{Context, catalog};
+
+use crate::document::Document;
+use crate::inputs::{Inputs, Override, Source};
+use crate::report::Report;
+use crate::root::RawConfig;
+use crate::snapshot::{EdgeSettings, Snapshot};
+use crate::{admin, app, log, merge, parse, performance, routes};
+
+/// Random bits, drawn once per process: nobody outside can tell which keys share a counter. A
+/// reload passes the same ones again, else every counter would begin anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed(pub [u8; 16]);
+
+/// Compiles the inputs. Both results say everything that was found, not only the first problem:
+/// beside a snapshot there may be warnings and notices.
+///
+/// # Errors
+///
+/// The report, if it holds an error.
+pub fn load(inputs: &Inputs, seed: Seed) -> Result<(Snapshot, Report), Report> {
+    let mut problems = Problems::default();
+    let read = read(inputs, &mut problems);
+    let snapshot = build(read.root, &read.files, inputs, seed, &mut problems);
+    if read.state == State::Partial {
+        problems = without_missing(problems);
+    }
+    problems.sort();
+    let report = Report { files: read.files, problems };
+    match snapshot {
+        Some(snapshot) if !report.problems.has_errors() => Ok((snapshot, report)),
+        _ => Err(report),
+    }
+}
+
+/// The texts, and the tree that they make.
+struct Read {
+    files: Files,
+    root: Node,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Everything was read.
+    Whole,
+    /// A file was not: what seems to be missing may be in it.
+    Partial,
+}
+
+fn read(inputs: &Inputs, problems: &mut Problems) -> Read {
+    let mut read =
+        Read { files: Files::default(), root: Node::unplaced(Value::Table(Table::default())), state: State::Whole };
+    for source in &inputs.sources {
+        match read_source(source.clone(), &mut read.files, problems) {
+            Some(tree) => read.root = merge::merge(read.root, tree),
+            None => read.state = State::Partial,
+        }
+    }
+    for Override { name, path, text } in &inputs.overrides {
+        let file = File::Override { name: name.as_str().into(), text: text.as_str().into() };
+        let span = Span { file: read.files.push(file), start: 0, end: text.len() };
+        let node = Node { value: Value::Text(text.clone()), span: Some(span) };
+        read.root = merge::put(read.root, path, node);
+    }
+    read
+}
+
+fn read_source(source: Source, files: &mut Files, problems: &mut Problems) -> Option<Node> {
+    let (name, text) = source.into_text();
+    match text {
+        Ok(text) => {
+            let file = files.push(File::Toml { name: name.into(), text: text.as_str().into() });
+            parse::parse(&text, file, problems)
+        }
+        Err(why) => {
+            problems.report(Problem::new(Code::FileUnreadable, &Place::top(), format!("{name} {why}")));
+            None
+        }
+    }
+}
+
+fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut Problems) -> Option<Snapshot> {
+    let RawConfig { app, limits, headers, log, performance, admin } =
+        RawConfig::decode(&root, &Place::top().spanning(root.span), problems)?;
+    let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
+    let admin = admin::compile(admin.value, app.app.listen, problems);
+    let log = log::compile(log.value, &inputs.directory);
+    let (performance, patterns) = performance::compile(performance.value);
+
+    let context = Context { files, public: app.public, hosts: app.hosts, seed: seed.0 };
+    let raw = catalog::Raw { limits, headers, method_override: app.method_override };
+    let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
+    let questions = questions.into();
+    let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
+    Some(Snapshot {
+        app: app.app,
+        edge: EdgeSettings { hops: app.hops, encoded_slash: app.encoded_slash, inbound },
+        routes,
+        questions,
+        table,
+        upstreams: app.upstreams,
+        log,
+        performance,
+        admin,
+        forwarding,
+        document: Document { files: files.clone(), root },
+    })
+}
+
+/// The problems but for keys that may be in a file that could not be read.
+fn without_missing(problems: Problems) -> Problems {
+    let mut kept = Problems::default();
+    for problem in problems.iter().filter(|problem| problem.code != Code::MissingKey) {
+        kept.report(problem.clone());
+    }
+    kept
+}

@@ -1,0 +1,111 @@
+//! `[log]`: what is written about requests.
+
+use std::path::{Path, PathBuf};
+
+use palisade_core::config::{Setting, Size, TextOr, Whole};
+use palisade_core::{section, words};
+
+section! {
+    /// What is written about requests.
+    pub struct RawLog {
+        /// Where the access log goes, one line of JSON per request.
+        access: Setting<TextOr<AccessWord, RawLogFile>> = "stdout",
+        /// Which requests it holds: all, or only those that were refused, failed, were slow or
+        /// would have been refused.
+        only: Setting<Only> = "all",
+        /// How client addresses are written: in full, cut to /24 and /48, or not at all.
+        address: Setting<AddressForm> = "full",
+    }
+}
+
+section! {
+    /// An access log in a file.
+    pub struct RawLogFile {
+        /// The file. Opened anew when somebody moved it.
+        file: Setting<String>,
+        /// How long it may get before a new one is begun.
+        rotate: Setting<Size<1_048_576, 1_099_511_627_776>> = "100MiB",
+        /// How many old ones are kept.
+        keep: Setting<Whole<0, 1_000>> = 5,
+    }
+}
+
+/// Where the access log goes, if it is no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessWord {
+    /// To standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+}
+
+/// Which requests are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// All.
+    All,
+    /// Refused, failed, slow, or would-be refused ones.
+    Notable,
+}
+
+/// How client addresses are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressForm {
+    /// In full.
+    Full,
+    /// Cut to /24 and /48.
+    Masked,
+    /// Not at all.
+    Off,
+}
+
+words! { AccessWord: "stdout" = Self::Stdout, "off" = Self::Off }
+words! { Only: "all" = Self::All, "notable" = Self::Notable }
+words! { AddressForm: "full" = Self::Full, "masked" = Self::Masked, "off" = Self::Off }
+
+/// What is written about requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Where the access log goes.
+    pub access: Access,
+    /// Which requests it holds.
+    pub only: Only,
+    /// How client addresses are written.
+    pub address: AddressForm,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// Into a file.
+    File(LogFile),
+}
+
+/// A file that is kept from growing without end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The file.
+    pub path: PathBuf,
+    /// A new one is begun after so many bytes.
+    pub rotate_bytes: u64,
+    /// So many old ones are kept.
+    pub keep: u32,
+}
+
+pub(crate) fn compile(raw: RawLog, directory: &Path) -> Log {
+    let RawLog { access, only, address } = raw;
+    let access = match access.value {
+        TextOr::Text(AccessWord::Stdout) => Access::Stdout,
+        TextOr::Text(AccessWord::Off) => Access::Off,
+        TextOr::Table(RawLogFile { file, rotate, keep }) => Access::File(LogFile {
+            path: directory.join(file.value),
+            rotate_bytes: rotate.value.get(),
+            keep: u32::try_from(keep.value.get()).unwrap_or(u32::MAX),
+        }),
+    };
+    Log { access, only: only.value, address: address.value }
+}

@@ -1,0 +1,70 @@
+//! What the gateway runs on: everything that the configuration says, as types that can't be wrong.
+
+use std::sync::Arc;
+
+use palisade_core::charge::TableSize;
+use palisade_core::client::Hops;
+use palisade_core::path::EncodedSlash;
+use palisade_core::{Question, RouteTable};
+use palisade_policy::inbound::InboundFilter;
+
+use crate::admin::Admin;
+use crate::app::{App, ForwardingTable, ServerGroup};
+use crate::document::{Document, Effective};
+use crate::log::Log;
+use crate::performance::Performance;
+
+/// A compiled configuration. Never changed: a reload makes another one.
+pub struct Snapshot {
+    /// The application behind the gateway, and how both are reached.
+    pub app: App,
+    /// What is made of a request's head before anybody is asked about it.
+    pub edge: EdgeSettings,
+    /// Every path's route, with its questions.
+    pub routes: RouteTable,
+    /// The questions that are asked of every route, in order.
+    pub questions: Arc<[Question]>,
+    /// How large the table of counters is.
+    pub table: TableSize,
+    /// How the requests of each route are sent on.
+    pub forwarding: ForwardingTable,
+    /// The groups of servers; the first one is that of `[app] upstream`.
+    pub upstreams: Vec<ServerGroup>,
+    /// What is written about requests.
+    pub log: Log,
+    /// What is measured, and how finely.
+    pub performance: Performance,
+    /// The listener for operators.
+    pub admin: Admin,
+    pub(crate) document: Document,
+}
+
+/// What is made of a request's head before anybody is asked about it.
+#[derive(Clone, Debug)]
+pub struct EdgeSettings {
+    /// Which peers may speak for their clients, and in which field.
+    pub hops: Hops,
+    /// What an escaped slash in a path means.
+    pub encoded_slash: EncodedSlash,
+    /// Which request fields are taken out.
+    pub inbound: InboundFilter,
+}
+
+impl Snapshot {
+    /// Equal for equal effective values, on every machine and in every run. Secrets count as
+    /// references.
+    pub fn hash(&self) -> u64 {
+        self.document.hash()
+    }
+
+    /// Where a key's effective value came from: `palisade.toml:12`, `PALISADE_LISTEN`, or
+    /// `default`.
+    pub fn place(&self, key: &str) -> Arc<str> {
+        self.document.place(key)
+    }
+
+    /// Every key that has a value, defaults included, in the order of the reference.
+    pub fn effective(&self) -> Vec<Effective> {
+        self.document.effective()
+    }
+}
