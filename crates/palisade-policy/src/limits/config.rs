@@ -1,12 +1,9 @@
 //! `[limits]`
 
-use std::sync::Arc;
-
 use palisade_core::charge::TableSize;
 use palisade_core::config::{Fault, OrOff, Problems, Setting, Size};
-use palisade_core::{Mode, Policy, Question, Rate, Stage};
+use palisade_core::{Mode, Question, Rate};
 
-use super::{Announce, PerIp, Redirects};
 use crate::Context;
 use crate::catalog::defaults;
 
@@ -49,17 +46,10 @@ pub fn compile(raw: Option<Setting<RawLimits>>, context: &Context<'_>, problems:
     let OrOff::On(rate) = per_ip.value else {
         return Compiled { questions: Vec::new(), table };
     };
-    let announce = if mode == Mode::Enforce { Announce::Ietf } else { Announce::Off };
-    let Some(limit) = PerIp::new(rate, announce, &context.seed) else {
+    let Some(questions) = super::per_ip(rate, mode, context.describe(&per_ip.place), &context.seed) else {
         let fault = Fault::out_of_range("is too fast for the IPv6 ladder, whose /48 has sixteen times as much");
         problems.report(fault.label("at most 62500 per second").at(&per_ip.place));
         return Compiled { questions: Vec::new(), table };
     };
-    let question =
-        |stage, policy| Question { name: "limits", stage, mode, place: context.describe(&per_ip.place), policy };
-    let mut questions = vec![question(Stage::Shed, Policy::Meter(Arc::new(limit)))];
-    if announce == Announce::Ietf {
-        questions.push(question(Stage::Dress, Policy::Dress(Arc::new(Redirects))));
-    }
     Compiled { questions, table }
 }

@@ -25,13 +25,30 @@ mod redirect;
 #[cfg(test)]
 mod tests;
 
-use palisade_core::{Charge, Charges, Decision, Effects, Meter, Rate, Reason, Refusal, Verdict, View};
+use std::sync::Arc;
+
+use palisade_core::{
+    Charge, Charges, Decision, Effects, Meter, Mode, Policy, Question, Rate, Reason, Refusal, Stage, Verdict, View,
+};
 
 pub use announce::Announce;
 pub use redirect::Redirects;
 
 use announce::Fields;
 use ladder::Ladder;
+
+/// The questions of the limit `per_ip`. `None` if the rate is too fast for the ladder, whose /48
+/// has sixteen times as much.
+pub fn per_ip(rate: Rate, mode: Mode, place: Arc<str>, seed: &[u8; 16]) -> Option<Vec<Question>> {
+    let announce = if mode == Mode::Enforce { Announce::Ietf } else { Announce::Off };
+    let limit = PerIp::new(rate, announce, seed)?;
+    let question = |stage, policy| Question { name: "limits", stage, mode, place: place.clone(), policy };
+    let mut questions = vec![question(Stage::Shed, Policy::Meter(Arc::new(limit)))];
+    if announce == Announce::Ietf {
+        questions.push(question(Stage::Dress, Policy::Dress(Arc::new(Redirects))));
+    }
+    Some(questions)
+}
 
 /// The limit `per_ip`.
 pub struct PerIp {

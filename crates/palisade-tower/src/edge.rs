@@ -1,0 +1,203 @@
+//! The edge: what is made of a request's head before anybody is asked about it.
+//!
+//! Everything that several policies would otherwise parse for themselves is parsed here, once: the
+//! request's id, its trace, the client's address, the path in normal form. Fields that only a
+//! gateway or a framework may set are taken out, in whatever spelling they come. What policies see
+//! afterwards is what the application receives.
+
+use http::header::{HeaderMap, HeaderName};
+use palisade_core::client::{Hops, Scheme};
+use palisade_core::path::EncodedSlash;
+use palisade_core::trace::{Incoming, Traced};
+use palisade_core::{ClientIp, Head as _, Now, Path, Reason, Refusal, RequestId, Single, SpanId, TraceId};
+use palisade_policy::inbound::{Inbound, InboundFilter};
+use siphasher::sip::SipHasher13;
+
+/// What the config says about the edge.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Which peers may speak for their clients, and in which field.
+    pub hops: Hops,
+    /// What an escaped slash in a path means.
+    pub encoded_slash: EncodedSlash,
+    /// Which request fields are taken out.
+    pub inbound: InboundFilter,
+    /// Whose trace ids are continued.
+    pub accept: AcceptTrace,
+    /// Which traces are kept.
+    pub sample: Sample,
+}
+
+/// The share of traces that is kept, chosen by a keyed hash of the trace id, so that gateways with
+/// the same key choose the same traces and no client can choose its own.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The key.
+    pub key: [u8; 16],
+    /// How many of a million.
+    pub per_million: u32,
+}
+
+/// Whose trace ids are continued. Never anybody's sampled flag: a client must not choose what is
+/// kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptTrace {
+    /// Everybody's.
+    Ids,
+    /// Trusted proxies' only.
+    Off,
+}
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The socket's address.
+    pub address: ClientIp,
+    /// Whether the connection itself is encrypted.
+    pub secure: bool,
+}
+
+/// Random bits for one request, drawn by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Entropy {
+    /// For the request id.
+    pub request: u128,
+    /// For the trace id, if none is continued.
+    pub trace: u128,
+    /// For the span id.
+    pub span: u64,
+}
+
+impl Entropy {
+    /// Draws from `source`. Ids need to be unique, not secret.
+    pub fn draw(source: &mut fastrand::Rng) -> Self {
+        Self { request: source.u128(..), trace: source.u128(..), span: source.u64(..) }
+    }
+}
+
+impl Peer {
+    /// A connection whose other end is unknown. All such requests count as one client.
+    pub const UNKNOWN: Self = Self { address: ClientIp::UNSPECIFIED, secure: false };
+}
+
+/// What the edge found out about a request.
+#[derive(Debug)]
+pub struct Arrival {
+    /// When the head was complete.
+    pub now: Now,
+    /// Our id of the request.
+    pub request_id: RequestId,
+    /// What the client called it, if that has the form of an id.
+    pub client_request_id: Option<RequestId>,
+    /// The client's address.
+    pub client: ClientIp,
+    /// Whether the client's own connection is encrypted, as far as trusted hops say.
+    pub secure: bool,
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// Our span in it.
+    pub span_id: SpanId,
+    /// The span that called us.
+    pub parent_id: Option<SpanId>,
+    /// What else of the trace context goes on to the application.
+    pub trace: Incoming,
+    /// Whether the trace is kept as a sample.
+    pub traced: bool,
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Edge {
+    /// Reads what the head says and takes out what no client may say.
+    ///
+    /// # Errors
+    ///
+    /// A refusal if a field's name is odd and the config rejects those. The arrival is given all
+    /// the same: a refused request has an id and a record too.
+    pub fn arrive(
+        &self,
+        head: &mut HeaderMap,
+        peer: Peer,
+        now: Now,
+        entropy: Entropy,
+    ) -> (Arrival, Result<(), Refusal>) {
+        let trusted = self.hops.trusts(peer.address);
+        let client = self.hops.client(peer.address, head);
+        let secure = match self.hops.scheme(peer.address, head) {
+            Some(scheme) => scheme == Scheme::Https,
+            None => peer.secure,
+        };
+        let sent_id = match head.single(&X_REQUEST_ID) {
+            Single::One(value) => str::from_utf8(value).ok().and_then(RequestId::taken_over),
+            Single::Absent | Single::Repeated => None,
+        };
+        let incoming = match self.accept {
+            AcceptTrace::Off if !trusted => Incoming::default(),
+            AcceptTrace::Ids | AcceptTrace::Off => Incoming::read(head),
+        };
+        let (trace_id, parent_id, sampled) = match incoming.parent {
+            Some(Traced { trace, parent, sampled, .. }) => (trace, Some(parent), sampled),
+            None => (TraceId::from_entropy(entropy.trace), None, false),
+        };
+        let request_id = match sent_id {
+            Some(id) if trusted => id,
+            Some(_) | None => RequestId::new(now.utc, entropy.request),
+        };
+        let arrival = Arrival {
+            now,
+            request_id,
+            client_request_id: sent_id.filter(|_| !trusted),
+            client,
+            secure,
+            trace_id,
+            span_id: SpanId::from_entropy(entropy.span),
+            parent_id,
+            trace: incoming,
+            // Only a trusted proxy's flag counts: a client must not choose what is kept.
+            traced: trusted && sampled || self.sample.takes(trace_id),
+        };
+        let filtered = self.filter(head);
+        (arrival, filtered)
+    }
+
+    /// The path in normal form.
+    ///
+    /// # Errors
+    ///
+    /// A refusal if the path has none.
+    pub fn path<'a>(&self, raw: &'a str) -> Result<Path<'a>, Refusal> {
+        Path::parse(raw, self.encoded_slash)
+            .map_err(|malformed| Refusal::new(Reason::PathMalformed).detail(malformed.to_string()))
+    }
+
+    /// Takes out the fields that no client may set.
+    fn filter(&self, head: &mut HeaderMap) -> Result<(), Refusal> {
+        let mut drop = Vec::new();
+        let mut odd = None;
+        for name in head.keys() {
+            match self.inbound.verdict(name.as_str()) {
+                Inbound::Keep => {}
+                Inbound::Drop => drop.push(name.clone()),
+                Inbound::Reject => odd = Some(name.clone()),
+            }
+        }
+        for name in drop {
+            head.remove(name);
+        }
+        match odd {
+            None => Ok(()),
+            Some(name) => Err(Refusal::new(Reason::HttpHeaderName).detail(format!("field name `{name}`"))),
+        }
+    }
+}
+
+impl Sample {
+    /// Whether this trace belongs to the sample.
+    fn takes(&self, trace: TraceId) -> bool {
+        if self.per_million == 0 {
+            return false;
+        }
+        let hash = SipHasher13::new_with_key(&self.key).hash(&trace.bytes());
+        hash % 1_000_000 < u64::from(self.per_million)
+    }
+}

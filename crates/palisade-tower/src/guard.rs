@@ -1,0 +1,271 @@
+//! The guard: one loop that asks every question in order, fetches the one thing it needs, and acts
+//! on the answer.
+//!
+//! Policies decide, the guard acts. It is the only place that knows modes: a refusal of a policy in
+//! `report` is noted and the request goes on. It is a plain future without boxes; on an allow of
+//! policies that look at the head it allocates nothing.
+
+use std::future::poll_fn;
+use std::ops::RangeInclusive;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http_body::Body;
+use palisade_core::decision::Facts;
+use palisade_core::policy::{End, Fed};
+use palisade_core::record::{Answer, Asked};
+use palisade_core::{
+    Decision, Effects, Examination, HeaderEdits, Identity, Mode, Monotonic, Policy, Question, Refusal, Reply,
+    ResponseView, Stage, Transformation, View,
+};
+use palisade_store::{Counters, Records, StoreError};
+
+use crate::clock;
+use crate::held::Held;
+
+/// What the guard fetches from.
+#[derive(Debug)]
+pub struct Stores {
+    /// Where charges are spent.
+    pub counters: Counters,
+    /// Where records are looked up.
+    pub records: Records,
+}
+
+/// What is known of one request while it passes the guard.
+#[derive(Debug, Default)]
+pub struct Passage {
+    /// Who sent it.
+    pub identity: Identity,
+    /// What earlier policies left for later ones.
+    pub facts: Facts,
+    /// Changes to the request as it goes upstream.
+    pub request: HeaderEdits,
+    /// Changes to the answer, whoever makes it.
+    pub response: HeaderEdits,
+    /// What was asked: refusals, notes, and everything when the request is traced.
+    pub asked: Vec<Asked>,
+    /// Time spent waiting for stores.
+    pub store_wait: Duration,
+}
+
+/// What the guard says after some stages.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Nothing stands against the request.
+    Pass,
+    /// A policy answers in the application's place.
+    Respond(Reply),
+    /// The request is refused.
+    Refuse(Refusal),
+}
+
+/// How much is noted about what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notes {
+    /// Refusals and notes only.
+    Brief,
+    /// Every question with its time, for a trace or an explanation.
+    Full,
+}
+
+/// The stages that are asked about a request, before the application sees it.
+pub const REQUEST_STAGES: RangeInclusive<Stage> = Stage::Shed..=Stage::Shape;
+
+/// Asks the questions of `stages` about one request.
+pub async fn ask<B>(
+    stores: &Stores,
+    stages: RangeInclusive<Stage>,
+    view: &View<'_>,
+    body: &mut Held<B>,
+    passage: &mut Passage,
+    notes: Notes,
+) -> Ruling
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    for question in view.route.questions.iter() {
+        if question.mode == Mode::Off || !stages.contains(&question.stage) {
+            continue;
+        }
+        let began = (notes == Notes::Full).then(clock::monotonic);
+        let decision = {
+            let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
+            put(stores, question, &view, body, &mut passage.store_wait).await
+        };
+        let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
+        if let Some(ruling) = passage.act(question, decision, span) {
+            return ruling;
+        }
+    }
+    Ruling::Pass
+}
+
+/// Puts one question. `None`: it has nothing to say about this request.
+async fn put<B>(
+    stores: &Stores,
+    question: &Question,
+    view: &View<'_>,
+    body: &mut Held<B>,
+    store_wait: &mut Duration,
+) -> Option<Decision>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    match &question.policy {
+        Policy::Inspect(policy) => Some(policy.decide(view)),
+        Policy::Meter(policy) => {
+            let charges = policy.charges(view);
+            if charges.is_empty() {
+                return None;
+            }
+            Some(match waited(stores.counters.take(&charges, view.now), store_wait).await {
+                Ok(verdicts) => policy.decide(view, &charges, &verdicts),
+                // A broken store takes its protection away, visibly, and never the application.
+                Err(error) => unavailable(error),
+            })
+        }
+        Policy::Recall(policy) => {
+            let lookup = policy.lookup(view)?;
+            let found = waited(stores.records.lookup(&lookup, view.now), store_wait).await;
+            Some(policy.decide(view, found))
+        }
+        Policy::Examine(policy) => Some(examine(policy.begin(view)?, body).await),
+        Policy::Dress(_) | Policy::Transform(_) => None,
+    }
+}
+
+/// Feeds an examination with what earlier ones have read, then with what is still to come.
+async fn examine<B>(mut examination: Box<dyn Examination>, body: &mut Held<B>) -> Decision
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = examination.budget();
+    let mut place = 0;
+    loop {
+        let chunk = match body.held(place) {
+            Some(chunk) => chunk,
+            None if left == 0 => return examination.decide(End::Part),
+            None => match body.read().await {
+                Some(chunk) => chunk,
+                None => return examination.decide(body.end()),
+            },
+        };
+        let part = chunk.slice(..left.min(chunk.len()));
+        left -= part.len();
+        if examination.feed(&part) == Fed::Enough || part.len() < chunk.len() {
+            return examination.decide(End::Part);
+        }
+        place += 1;
+    }
+}
+
+/// Adds to `wait` only if the store did not answer at once, so that memory costs no clock read.
+async fn waited<F: Future>(asking: F, wait: &mut Duration) -> F::Output {
+    let mut asking = pin!(asking);
+    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
+        return answer;
+    }
+    let began = clock::monotonic();
+    let answer = asking.await;
+    *wait += clock::monotonic().since(began);
+    answer
+}
+
+fn unavailable(error: StoreError) -> Decision {
+    Decision::Allow(Effects { note: Some(error.to_string().into()), ..Effects::none() })
+}
+
+/// Dresses the answer's head, whoever made it, and begins the rewritings of its body.
+pub fn dress(
+    view: &View<'_>,
+    status: http::StatusCode,
+    head: &mut HeaderMap,
+    passage: &mut Passage,
+    notes: Notes,
+) -> Vec<Box<dyn Transformation>> {
+    std::mem::take(&mut passage.response).apply(head);
+    let mut rewritings = Vec::new();
+    for question in view.route.questions.iter() {
+        if question.mode == Mode::Off {
+            continue;
+        }
+        let began = (notes == Notes::Full).then(clock::monotonic);
+        let mut edits = HeaderEdits::none();
+        let begun = {
+            let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
+            let response = ResponseView { status, head };
+            match &question.policy {
+                Policy::Dress(policy) => {
+                    policy.dress(&view, &response, &mut edits);
+                    None
+                }
+                Policy::Transform(policy) => policy.begin(&view, &response, &mut edits),
+                Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
+            }
+        };
+        if question.mode == Mode::Enforce {
+            edits.apply(head);
+            rewritings.extend(begun);
+        }
+        if let Some(began) = began {
+            passage.asked.push(asked(question, Answer::Allow(None), Some(span(view, began))));
+        }
+    }
+    rewritings
+}
+
+fn span(view: &View<'_>, began: Monotonic) -> (Duration, Duration) {
+    (began.since(view.now.monotonic), clock::monotonic().since(began))
+}
+
+fn asked(question: &Question, answer: Answer, span: Option<(Duration, Duration)>) -> Asked {
+    Asked { policy: question.name, stage: question.stage, mode: question.mode, answer, span }
+}
+
+impl Passage {
+    /// Acts on a decision. A ruling ends the questions.
+    fn act(
+        &mut self,
+        question: &Question,
+        decision: Option<Decision>,
+        span: Option<(Duration, Duration)>,
+    ) -> Option<Ruling> {
+        let full = span.is_some();
+        let (answer, ruling) = match decision {
+            None => (Answer::Silent, None),
+            Some(Decision::Allow(effects)) => (Answer::Allow(self.absorb(effects, question.mode)), None),
+            Some(Decision::Respond(_)) if question.mode == Mode::Report => (Answer::Respond, None),
+            Some(Decision::Respond(reply)) => (Answer::Respond, Some(Ruling::Respond(reply))),
+            Some(Decision::Refuse(refusal)) if question.mode == Mode::Report => (Answer::Refuse(refusal), None),
+            Some(Decision::Refuse(refusal)) => (Answer::Refuse(refusal.clone()), Some(Ruling::Refuse(refusal))),
+        };
+        let notable = match &answer {
+            Answer::Silent => false,
+            Answer::Allow(note) => note.is_some(),
+            Answer::Respond | Answer::Refuse(_) => true,
+        };
+        if notable || full {
+            self.asked.push(asked(question, answer, span));
+        }
+        ruling
+    }
+
+    /// Takes over what a policy wants done. One in `report` leaves facts and notes, and changes
+    /// nothing that client or application could see.
+    fn absorb(&mut self, effects: Effects, mode: Mode) -> Option<Box<str>> {
+        let Effects { identity, facts, request, response, note } = effects;
+        self.facts.extend(facts);
+        if mode == Mode::Enforce {
+            if let Some(identity) = identity {
+                self.identity = identity;
+            }
+            self.request.extend(request);
+            self.response.extend(response);
+        }
+        note
+    }
+}

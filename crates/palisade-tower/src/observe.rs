@@ -1,0 +1,315 @@
+//! The observation of one request: opened at the edge, closed exactly once.
+//!
+//! It rides in the answer's body and closes when the last byte was handed over, when the client
+//! left, or when handling panicked: whatever drops it closes it. Nothing else measures requests.
+//!
+//! A request costs two clock reads, plus two for every chunk that was waited for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use palisade_core::{Monotonic, Outcome, Reason, Record, Transformation};
+
+use crate::clock;
+
+/// Where a closed record goes.
+pub trait Close {
+    /// Takes the record of a request that is over.
+    fn close(self, record: Record);
+}
+
+/// An open record. Dropping it closes it.
+pub struct Observation<C: Close> {
+    open: Option<(Box<Record>, C)>,
+    intake: Option<Arc<Intake>>,
+    answered: bool,
+}
+
+impl<C: Close> Observation<C> {
+    /// Opens: `close` is given the record, exactly once.
+    pub fn open(record: Record, close: C) -> Self {
+        Self { open: Some((Box::new(record), close)), intake: None, answered: false }
+    }
+
+    /// Counts what the client sends as its body, too.
+    pub fn takes_in(&mut self, intake: Arc<Intake>) {
+        self.intake = Some(intake);
+    }
+
+    /// The record, to be filled in.
+    pub fn record(&mut self) -> Option<&mut Record> {
+        self.open.as_mut().map(|(record, _)| &mut **record)
+    }
+
+    /// The request failed or was refused for `reason`. If several apply, the gravest outcome stays.
+    pub fn failed(&mut self, reason: Reason) {
+        if let Some(record) = self.record() {
+            record.code = Some(reason);
+            record.outcome = record.outcome.max(Outcome::of(reason));
+        }
+    }
+
+    /// The answer was handed over whole.
+    fn complete(&mut self) {
+        self.answered = true;
+    }
+
+    fn wait_for_client(&mut self, wait: Duration) {
+        if let Some(record) = self.record() {
+            record.client_wait += wait;
+        }
+    }
+}
+
+impl<C: Close> Drop for Observation<C> {
+    fn drop(&mut self) {
+        let Some((mut record, close)) = self.open.take() else { return };
+        record.duration = clock::monotonic().since(record.now.monotonic);
+        if let Some(intake) = &self.intake {
+            record.bytes_in = intake.bytes.load(Ordering::Relaxed);
+            record.client_wait += Duration::from_nanos(intake.wait_ns.load(Ordering::Relaxed));
+        }
+        if std::thread::panicking() {
+            record.outcome = Outcome::InternalError;
+            record.code = Some(Reason::InternalPanic);
+        } else if !self.answered && record.outcome < Outcome::ClientLeft && record.code.is_none() {
+            record.outcome = Outcome::ClientLeft;
+        }
+        record.latency = match record.first_byte {
+            Some(first) if record.stream => first,
+            Some(_) | None => record.duration.saturating_sub(record.client_wait),
+        };
+        close.close(*record);
+    }
+}
+
+/// What the client sent as its body, shared between the body on its way to the application and
+/// the observation.
+#[derive(Debug, Default)]
+pub struct Intake {
+    bytes: AtomicU64,
+    wait_ns: AtomicU64,
+    too_large: AtomicBool,
+}
+
+impl Intake {
+    /// Whether the body went over its bound.
+    pub fn is_too_large(&self) -> bool {
+        self.too_large.load(Ordering::Relaxed)
+    }
+}
+
+/// A request's body that is counted and bounded while it streams.
+#[derive(Debug)]
+pub struct IntakeBody<B> {
+    body: B,
+    intake: Arc<Intake>,
+    left: u64,
+    waiting: Option<Monotonic>,
+}
+
+/// Why a request's body ended early.
+#[derive(Debug)]
+pub enum IntakeError<E> {
+    /// It is longer than the bound.
+    TooLarge,
+    /// The client's connection failed.
+    Body(E),
+}
+
+impl<E> std::fmt::Display for IntakeError<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the request's body is longer than allowed",
+            Self::Body(_) => "reading the request's body failed",
+        })
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for IntakeError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::TooLarge => None,
+            Self::Body(error) => Some(error),
+        }
+    }
+}
+
+impl<B> IntakeBody<B> {
+    /// Lets at most `bytes_max` bytes pass.
+    pub fn new(body: B, intake: Arc<Intake>, bytes_max: u64) -> Self {
+        Self { body, intake, left: bytes_max, waiting: None }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
+    type Data = Bytes;
+    type Error = IntakeError<B::Error>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        match &polled {
+            Poll::Pending => {
+                this.waiting.get_or_insert_with(clock::monotonic);
+            }
+            Poll::Ready(_) => {
+                if let Some(since) = this.waiting.take() {
+                    let waited = clock::monotonic().since(since).as_nanos();
+                    this.intake.wait_ns.fetch_add(u64::try_from(waited).unwrap_or(u64::MAX), Ordering::Relaxed);
+                }
+            }
+        }
+        let Poll::Ready(frame) = polled else { return Poll::Pending };
+        if let Some(Ok(frame)) = &frame
+            && let Some(chunk) = frame.data_ref()
+        {
+            let bytes = chunk.len() as u64;
+            if bytes > this.left {
+                this.intake.too_large.store(true, Ordering::Relaxed);
+                return Poll::Ready(Some(Err(IntakeError::TooLarge)));
+            }
+            this.left -= bytes;
+            this.intake.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(IntakeError::Body)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body with the observation of its request, and the rewritings it passes through.
+pub struct ObservedBody<B: Body, C: Close> {
+    body: B,
+    blame: fn(&B::Error) -> Reason,
+    observation: Observation<C>,
+    rewritings: Vec<Box<dyn Transformation>>,
+    began: Monotonic,
+    handed: Option<Monotonic>,
+    trailers: Option<Frame<Bytes>>,
+    ended: bool,
+}
+
+impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
+    /// Observes `body` until its end; `blame` names the reason if it breaks before.
+    pub fn new(
+        body: B,
+        blame: fn(&B::Error) -> Reason,
+        mut observation: Observation<C>,
+        rewritings: Vec<Box<dyn Transformation>>,
+    ) -> Self {
+        if body.is_end_stream() {
+            observation.complete();
+        }
+        let began = observation.record().map_or_else(clock::monotonic, |record| record.now.monotonic);
+        Self { body, blame, observation, rewritings, began, handed: None, trailers: None, ended: false }
+    }
+
+    fn rewrite(&mut self, mut chunk: Bytes) -> Bytes {
+        for rewriting in &mut self.rewritings {
+            chunk = rewriting.feed(chunk);
+        }
+        chunk
+    }
+
+    /// What the rewritings held back, each passed through those after it.
+    fn rest(&mut self) -> Bytes {
+        let mut rest = Vec::new();
+        for place in 0..self.rewritings.len() {
+            let mut later = self.rewritings.iter_mut().skip(place);
+            let Some(first) = later.next() else { break };
+            let mut chunk = first.end();
+            for rewriting in later {
+                chunk = rewriting.feed(chunk);
+            }
+            rest.extend_from_slice(&chunk);
+        }
+        Bytes::from(rest)
+    }
+
+    /// The application's body has ended: first what was held back, then the trailers.
+    fn end(&mut self, trailers: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
+        self.ended = true;
+        self.observation.complete();
+        let rest = self.rest();
+        if rest.is_empty() {
+            return trailers;
+        }
+        self.trailers = trailers;
+        self.count(&rest, clock::monotonic());
+        Some(Frame::data(rest))
+    }
+
+    fn count(&mut self, chunk: &Bytes, now: Monotonic) {
+        let began = self.began;
+        if let Some(record) = self.observation.record() {
+            record.bytes_out += chunk.len() as u64;
+            record.first_byte.get_or_insert_with(|| now.since(began).saturating_sub(record.client_wait));
+        }
+    }
+}
+
+impl<B, C> Body for ObservedBody<B, C>
+where
+    B: Body<Data = Bytes> + Unpin,
+    C: Close + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(this.trailers.take().map(Ok));
+        }
+        if let Some(handed) = this.handed.take() {
+            this.observation.wait_for_client(clock::monotonic().since(handed));
+        }
+        match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => Poll::Ready(this.end(None).map(Ok)),
+            Poll::Ready(Some(Err(error))) => {
+                this.ended = true;
+                this.observation.failed((this.blame)(&error));
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(match frame.into_data() {
+                Err(trailers) => this.end(Some(trailers)).map(Ok),
+                Ok(chunk) => {
+                    let chunk = this.rewrite(chunk);
+                    let now = clock::monotonic();
+                    this.count(&chunk, now);
+                    if this.rewritings.is_empty() && this.body.is_end_stream() {
+                        this.ended = true;
+                        this.observation.complete();
+                    } else {
+                        this.handed = Some(now);
+                    }
+                    Some(Ok(Frame::data(chunk)))
+                }
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        if self.ended { self.trailers.is_none() } else { self.rewritings.is_empty() && self.body.is_end_stream() }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.rewritings.is_empty() { self.body.size_hint() } else { SizeHint::default() }
+    }
+}
