@@ -91,6 +91,11 @@ impl Guesses {
         self.admitted.insert(*shape, label.clone());
         Some(label)
     }
+
+    /// How many shapes have become labels.
+    pub fn admitted(&self) -> usize {
+        self.admitted.len()
+    }
 }
 
 /// The empty name after a trailing slash included: the slash is part of the shape.
