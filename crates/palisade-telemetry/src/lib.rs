@@ -8,6 +8,7 @@
 pub mod access_log;
 mod bus;
 pub mod event;
+mod guess;
 mod json;
 mod lines;
 pub mod metrics;
@@ -23,5 +24,5 @@ mod testing;
 pub use event::{Events, Value};
 pub use metrics::{Format, Gauges};
 pub use settings::Settings;
-pub use telemetry::{AdminConnection, Telemetry, TelemetryError};
+pub use telemetry::{Telemetry, TelemetryError};
 pub use worker::{TICK, WorkerTelemetry};

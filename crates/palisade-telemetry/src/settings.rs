@@ -30,6 +30,8 @@ pub struct Told {
     pub address: AddressForm,
     /// From which latency on a request is slow. `None`: none is.
     pub slow: Option<Duration>,
+    /// Whether unmatched paths get a label by their shape.
+    pub guess: Guess,
     /// Plans that have a label of their own.
     pub plans: Vec<Arc<str>>,
 }
@@ -76,6 +78,16 @@ pub enum AddressForm {
     /// Its /24, or /48.
     Masked,
     /// Nothing.
+    Off,
+}
+
+/// Whether unmatched paths get a label by their shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guess {
+    /// They do, once they proved to exist.
+    #[default]
+    Shapes,
+    /// They are `unmatched`.
     Off,
 }
 

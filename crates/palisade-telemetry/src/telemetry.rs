@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use palisade_core::{Kind, Protocol};
+use palisade_core::Kind;
 use thiserror::Error;
 
 use crate::access_log::{Line, Rotated};
 use crate::bus::{Queue, is_notable};
 use crate::event::Events;
+use crate::guess::Shapes;
 use crate::lines::{Lines, Stream, Target, Writer};
 use crate::metrics::registry::Registry;
-use crate::metrics::shard::{ConnectionCells, Shard};
+use crate::metrics::shard::Shard;
 use crate::metrics::{Format, Gauges, Sources, Told as ToldNumbers};
 use crate::settings::{Access, LogFile, Only, Settings, Told};
 use crate::traces::Traces;
@@ -57,7 +58,6 @@ pub struct Telemetry {
     stdout: Writer,
     file: Mutex<Option<(LogFile, Writer)>>,
     shards: Mutex<Vec<Arc<Shard>>>,
-    admin: Arc<ConnectionCells>,
     started: Duration,
 }
 
@@ -66,6 +66,7 @@ pub struct Telemetry {
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) queue: Queue,
+    pub(crate) shapes: Shapes,
     traces: Traces,
     /// In nanoseconds; the largest value means that nothing is slow.
     slow_ns: AtomicU64,
@@ -81,10 +82,6 @@ struct Telling {
     settings: Told,
     lines: Option<Arc<Lines>>,
 }
-
-/// An open connection of the admin listener. Dropping it closes it.
-#[derive(Debug)]
-pub struct AdminConnection(Arc<ConnectionCells>);
 
 impl Telemetry {
     /// Starts the threads. `routes` are the labels of the first snapshot.
@@ -107,6 +104,7 @@ impl Telemetry {
         let shared = Arc::new(Shared {
             registry,
             queue: Queue::new(queue_bytes),
+            shapes: Shapes::new(told.guess),
             traces: Traces::default(),
             slow_ns: AtomicU64::new(slow_ns(told.slow)),
             telling: Mutex::new(Telling { lines: lines(&told.access, &stdout, file.as_ref()), settings: told }),
@@ -123,7 +121,6 @@ impl Telemetry {
             stdout,
             file: Mutex::new(file),
             shards: Mutex::default(),
-            admin: Arc::default(),
             started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         })
     }
@@ -145,6 +142,7 @@ impl Telemetry {
         };
         let replaced = if kept { None } else { std::mem::replace(&mut *file, open(&told.access)?) };
         self.shared.registry.configure(routes, &told.plans);
+        self.shared.shapes.set(told.guess);
         self.shared.slow_ns.store(slow_ns(told.slow), Ordering::Relaxed);
         let lines = lines(&told.access, &self.stdout, file.as_ref());
         *lock(&self.shared.telling) = Telling { settings: told, lines };
@@ -164,14 +162,6 @@ impl Telemetry {
     /// The kept traces.
     pub fn traces(&self) -> &Traces {
         &self.shared.traces
-    }
-
-    /// A connection of the admin listener begins.
-    pub fn admin_connection(&self) -> AdminConnection {
-        if let Some(opened) = self.admin.opened.get(ConnectionCells::place(Protocol::Http11)) {
-            opened.add_shared(1);
-        }
-        AdminConnection(self.admin.clone())
     }
 
     /// Requests under way, over all kinds and workers.
@@ -198,10 +188,10 @@ impl Telemetry {
             dropped: vec![("queue", self.shared.queue.dropped()), ("log", log_dropped)],
             buffers: vec![("queue", self.shared.queue.ratio()), ("log", log_ratio)],
             traces: self.shared.traces.kept().to_vec(),
-            guessed: 0,
+            guessed: self.shared.shapes.admitted(),
         };
         let registry = &self.shared.registry;
-        Sources { shards: &shards, registry, gauges, told, admin: &self.admin, started: self.started }.render(format)
+        Sources { shards: &shards, registry, gauges, told, started: self.started }.render(format)
     }
 
     /// Tells everything that workers handed over, writes it, and ends the threads. Workers' ends
@@ -255,14 +245,6 @@ impl Told {
     }
 }
 
-impl Drop for AdminConnection {
-    fn drop(&mut self) {
-        if let Some(closed) = self.0.closed.get(ConnectionCells::place(Protocol::Http11)) {
-            closed.add_shared(1);
-        }
-    }
-}
-
 fn open(access: &Access) -> Result<Option<(LogFile, Writer)>, TelemetryError> {
     let Access::File(settings) = access else { return Ok(None) };
     let file = Rotated::open(settings.clone())
@@ -290,3 +272,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these guard is replaced whole; a panic elsewhere leaves it as it was.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub(crate) fn record() -> Record {
         span_id: SpanId::from_entropy(5),
         parent_id: None,
         method: Method::GET,
-        route: RouteId(0),
+        route: RouteId(1),
         route_label: "/api/chat".into(),
         path: "/api/chat".into(),
         query_names: Vec::new(),

@@ -1,14 +1,15 @@
 //! A worker's end of telemetry: it counts at once and tells in batches.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_core::{Kind, Monotonic, Protocol, Record};
+use palisade_core::{Kind, Record};
 
 use crate::bus::BATCH;
+use crate::guess::Guesser;
 use crate::metrics::registry::{Registry, Slot};
-use crate::metrics::shard::{ConnectionCells, Shard, bump};
+use crate::metrics::shard::Shard;
 use crate::telemetry::Shared;
 
 /// How often a worker calls [`WorkerTelemetry::tick`].
@@ -17,11 +18,11 @@ pub const TICK: Duration = Duration::from_millis(20);
 /// Telemetry of one worker. It may be sent to the worker's thread and is then used there alone.
 #[derive(Debug)]
 pub struct WorkerTelemetry {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     shard: Arc<Shard>,
     routes: RefCell<RouteSlots>,
+    guesser: RefCell<Guesser>,
     batch: RefCell<Vec<Record>>,
-    ticked: Cell<Option<Monotonic>>,
 }
 
 /// Slots of routes by their id. A route's id means another route after a reload, while requests of
@@ -35,8 +36,8 @@ impl WorkerTelemetry {
             shared,
             shard,
             routes: RefCell::default(),
+            guesser: RefCell::default(),
             batch: RefCell::new(Vec::with_capacity(BATCH)),
-            ticked: Cell::new(None),
         }
     }
 
@@ -46,9 +47,15 @@ impl WorkerTelemetry {
     }
 
     /// A request ended: it is counted now and told soon.
-    pub fn closed(&self, record: Record) {
+    pub fn closed(&self, mut record: Record) {
         let registry = &self.shared.registry;
-        let slot = self.routes.borrow_mut().slot(&record, registry);
+        let slot = match self.guesser.borrow_mut().guess(&record, &self.shared) {
+            Some((label, slot)) => {
+                record.route_label = label;
+                slot
+            }
+            None => self.routes.borrow_mut().slot(&record, registry),
+        };
         self.shard.count(&record, slot, registry);
 
         let mut batch = self.batch.borrow_mut();
@@ -58,40 +65,8 @@ impl WorkerTelemetry {
         }
     }
 
-    /// Tells what has gathered. Called every [`TICK`], so how late it is says how busy the
-    /// worker's runtime is.
-    pub fn tick(&self, now: Monotonic) {
-        if let Some(before) = self.ticked.replace(Some(now)) {
-            self.shard.lag.observe(now.since(before).saturating_sub(TICK));
-        }
-        self.flush();
-    }
-
-    /// A client connected.
-    pub fn connection_opened(&self, protocol: Protocol) {
-        bump(&self.shard.connections.opened, ConnectionCells::place(protocol));
-    }
-
-    /// A client's connection ended.
-    pub fn connection_closed(&self, protocol: Protocol) {
-        bump(&self.shard.connections.closed, ConnectionCells::place(protocol));
-    }
-
-    /// A limit on connections acted. Names come from code, never from a client.
-    pub fn connection_limited(&self, limit: &'static str) {
-        if let Some(cell) = self.shard.connection_limits.cell(limit) {
-            cell.add(1);
-        }
-    }
-
-    /// A TLS handshake ended. Results come from code, never from a client.
-    pub fn handshake(&self, result: &'static str) {
-        if let Some(cell) = self.shard.handshakes.cell(result) {
-            cell.add(1);
-        }
-    }
-
-    fn flush(&self) {
+    /// Tells what has gathered. Called every [`TICK`].
+    pub fn tick(&self) {
         let mut batch = self.batch.borrow_mut();
         if !batch.is_empty() {
             self.send(&mut batch);
@@ -105,7 +80,7 @@ impl WorkerTelemetry {
 
 impl Drop for WorkerTelemetry {
     fn drop(&mut self) {
-        self.flush();
+        self.tick();
     }
 }
 

@@ -56,10 +56,10 @@ metrics! {
     LATENCY = Histogram "request_duration_seconds" ["route", "method", "class", "plan"] "Latency: to the last byte of the answer, of streams to the first, less waiting for the client.";
     FIRST_BYTE = Histogram "first_byte_seconds" ["route"] "To the first byte of the answer's body.";
     STREAM = Histogram "stream_duration_seconds" ["route"] "Whole life of streamed answers.";
-    GATEWAY = Histogram "gateway_seconds" [] "What Palisade adds to a request.";
-    STORE_WAIT = Histogram "store_wait_seconds" [] "Waiting for stores, of requests that waited.";
     REQUEST_BYTES = Counter "request_bytes_total" ["route", "method"] "Body bytes from clients.";
     RESPONSE_BYTES = Counter "response_bytes_total" ["route", "method"] "Body bytes to clients.";
+    GATEWAY = Histogram "gateway_seconds" [] "What Palisade adds to a request.";
+    STORE_WAIT = Histogram "store_wait_seconds" [] "Waiting for stores, of requests that waited.";
     IN_FLIGHT = Gauge "requests_in_flight" ["kind"] "Requests under way.";
     REFUSALS = Counter "refusals_total" ["code", "mode"] "Requests refused or not answered, and in mode report those that would have been.";
     SERVICE = Counter "service_requests_total" ["kind", "class"] "Requests that count nowhere else.";

@@ -17,11 +17,6 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
     }
 
-    /// Adds, in cells that several threads own.
-    pub(crate) fn add_shared(&self, by: u64) {
-        self.0.fetch_add(by, Ordering::Relaxed);
-    }
-
     /// What it is now.
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -104,7 +99,8 @@ impl Histogram {
     }
 }
 
-/// Histograms of several workers, added up.
+/// Histograms of several workers, added up. The buckets are the only count, so that a scrape in the
+/// middle of an observation still prints a histogram that adds up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) buckets: [u64; BOUNDS + 1],
@@ -119,40 +115,34 @@ impl Sum {
         }
         self.nanos += u128::from(histogram.sum_ns.read());
     }
-
-    /// How many were counted. The buckets are the only count, so that a scrape in the middle of
-    /// an observation still prints a histogram that adds up.
-    pub(crate) fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
 }
 
 /// Places that are filled one after the other and never emptied, read without a lock.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    chunks: Box<[OnceLock<Box<[OnceLock<T>]>>]>,
+    chunks: Box<[OnceLock<Chunk<T>>]>,
 }
+
+#[derive(Debug)]
+struct Chunk<T>(Box<[OnceLock<T>]>);
 
 const CHUNK: usize = 256;
 
 impl<T> Slots<T> {
-    /// The most places.
-    pub(crate) const MAX: usize = CHUNK * CHUNK;
-
     pub(crate) fn new() -> Self {
         Self { chunks: std::iter::repeat_with(OnceLock::new).take(CHUNK).collect() }
     }
 
     /// What is at a place.
     pub(crate) fn find(&self, place: usize) -> Option<&T> {
-        self.chunks.get(place / CHUNK)?.get()?.get(place % CHUNK)?.get()
+        self.chunks.get(place / CHUNK)?.get()?.0.get(place % CHUNK)?.get()
     }
 
     /// What is at a place, made on first use. `None` beyond the last place.
     pub(crate) fn fill(&self, place: usize, make: impl FnOnce() -> T) -> Option<&T> {
         let chunk = self.chunks.get(place / CHUNK)?;
-        let chunk = chunk.get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CHUNK).collect());
-        Some(chunk.get(place % CHUNK)?.get_or_init(make))
+        let chunk = chunk.get_or_init(|| Chunk(std::iter::repeat_with(OnceLock::new).take(CHUNK).collect()));
+        Some(chunk.0.get(place % CHUNK)?.get_or_init(make))
     }
 }
 
@@ -203,7 +193,7 @@ mod tests {
         let mut sum = Sum::default();
         sum.add(&histogram);
         assert_eq!(sum.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
-        assert_eq!((sum.count(), sum.nanos), (5, 60_012_000_000));
+        assert_eq!(sum.nanos, 60_012_000_000);
     }
 
     #[test]
@@ -236,6 +226,6 @@ mod tests {
         assert_eq!(slots.find(65_535), None);
         assert_eq!(slots.fill(65_535, || 7), Some(&7));
         assert_eq!(slots.find(65_535), Some(&7));
-        assert_eq!(slots.fill(Slots::<u8>::MAX, || 7), None);
+        assert_eq!(slots.fill(65_536, || 7), None);
     }
 }

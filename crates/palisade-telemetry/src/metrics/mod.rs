@@ -10,14 +10,27 @@ pub(crate) mod shard;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_core::Reason;
 
 pub use registry::{ByPlan, SETS_PER_ROUTE};
 pub(crate) use scrape::{Sources, Told};
 pub use text::Format;
 
-/// Numbers that others keep, told at each scrape.
+/// Numbers that others keep, told at each scrape. Names in it come from code or config.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
+    /// Connections of clients.
+    pub connections: Vec<Connections>,
+    /// Limits on connections, and how often each acted.
+    pub connection_limits: Vec<(&'static str, u64)>,
+    /// Results of TLS handshakes.
+    pub handshakes: Vec<(&'static str, u64)>,
+    /// Refusals that were made before there was a request, and so without a record.
+    pub refusals: Vec<(Reason, u64)>,
+    /// How late the runtimes' ticks are.
+    pub lag: Lag,
     /// Connections to the application: server, state (`idle`, `busy`), how many.
     pub upstream_connections: Vec<(Arc<str>, &'static str, u64)>,
     /// Counters in the table of limits.
@@ -32,6 +45,30 @@ pub struct Gauges {
     pub version: &'static str,
     /// Revision it was built from.
     pub revision: &'static str,
+}
+
+/// Connections of one listener and protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// `public` or `admin`.
+    pub listener: &'static str,
+    /// `http/1.1` or `h2`.
+    pub protocol: &'static str,
+    /// Open now.
+    pub open: u64,
+    /// Since the start.
+    pub total: u64,
+}
+
+/// A histogram that somebody else keeps, added up over all that keep one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Upper bounds, ascending.
+    pub bounds: Vec<Duration>,
+    /// How many fell into each bucket alone, and beyond the last bound.
+    pub buckets: Vec<u64>,
+    /// The sum of what was counted.
+    pub sum: Duration,
 }
 
 /// How the last reload went.

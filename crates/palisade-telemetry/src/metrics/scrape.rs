@@ -12,7 +12,7 @@ use super::cell::{Counter, Histogram, MACHINE, REQUEST, Sum};
 use super::label::{CLASSES, METHODS};
 use super::process::Process;
 use super::registry::{PLANS, Plan, Registry};
-use super::shard::{ConnectionCells, MethodCells, PROTOCOLS, RouteCells, Series, ServerCells, Shard};
+use super::shard::{MethodCells, RouteCells, Series, ServerCells, Shard};
 use super::text::{Format, Label, Text};
 use super::{Gauges, Reload, catalog};
 
@@ -22,7 +22,6 @@ pub(crate) struct Sources<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) gauges: &'a Gauges,
     pub(crate) told: Told,
-    pub(crate) admin: &'a ConnectionCells,
     /// When the process started, since the Unix epoch.
     pub(crate) started: Duration,
 }
@@ -63,7 +62,7 @@ impl Sources<'_> {
             }
         }
         for (labels, sum) in &series {
-            text.histogram(&catalog::LATENCY, labels, &REQUEST.text, &sum.latency);
+            text.histogram(&catalog::LATENCY, labels, &REQUEST, &sum.latency);
         }
         for (metric, cell) in [
             (&catalog::FIRST_BYTE, (|cells| &cells.first_byte) as fn(&RouteCells) -> &Histogram),
@@ -71,7 +70,7 @@ impl Sources<'_> {
         ] {
             for (label, slot) in self.routes() {
                 let sum = self.sum(|shard| shard.routes.find(slot).map(cell));
-                text.histogram(metric, &[("route", label)], &REQUEST.text, &sum);
+                text.histogram(metric, &[("route", label)], &REQUEST, &sum);
             }
         }
         for (metric, cell) in [
@@ -90,8 +89,8 @@ impl Sources<'_> {
     }
 
     fn gateway(&self, text: &mut Text) {
-        text.histogram(&catalog::GATEWAY, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.gateway)));
-        text.histogram(&catalog::STORE_WAIT, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.store_wait)));
+        text.histogram(&catalog::GATEWAY, &[], &MACHINE, &self.sum(|shard| Some(&shard.gateway)));
+        text.histogram(&catalog::STORE_WAIT, &[], &MACHINE, &self.sum(|shard| Some(&shard.store_wait)));
         for (place, kind) in Kind::ALL.iter().enumerate() {
             // Closed is read first: a request that closes meanwhile can't make the rest negative.
             let closed = self.total(|shard| shard.closed.get(place));
@@ -104,7 +103,9 @@ impl Sources<'_> {
 
     fn refusals(&self, text: &mut Text) {
         for (place, reason) in Reason::ALL.iter().enumerate() {
-            let enforced = self.total(|shard| shard.refusals.get(place).map(|refusals| &refusals.enforced));
+            let early = self.gauges.refusals.iter().filter(|(early, _)| early == reason).map(|(_, count)| count);
+            let enforced =
+                self.total(|shard| shard.refusals.get(place).map(|refusals| &refusals.enforced)) + early.sum::<u64>();
             let reported = self.total(|shard| shard.refusals.get(place).map(|refusals| &refusals.reported));
             for (mode, count) in [("enforce", enforced), ("report", reported)].iter().filter(|(_, count)| *count > 0) {
                 text.value(&catalog::REFUSALS, &[("code", reason.code()), ("mode", mode)], count);
@@ -160,7 +161,7 @@ impl Sources<'_> {
         for (server, cells) in &servers {
             let mut sum = Sum::default();
             cells.iter().for_each(|cells| sum.add(&cells.duration));
-            text.histogram(&catalog::UPSTREAM_DURATION, &[("server", server)], &REQUEST.text, &sum);
+            text.histogram(&catalog::UPSTREAM_DURATION, &[("server", server)], &REQUEST, &sum);
         }
         for (server, state, count) in &self.gauges.upstream_connections {
             text.value(&catalog::UPSTREAM_CONNECTIONS, &[("server", server), ("state", state)], count);
@@ -168,32 +169,21 @@ impl Sources<'_> {
     }
 
     fn connections(&self, text: &mut Text) {
-        let mut cells = Vec::new();
-        for (place, protocol) in PROTOCOLS.iter().enumerate() {
-            let of = |cells: &ConnectionCells| {
-                let closed = cells.closed.get(place).map_or(0, Counter::read);
-                (cells.opened.get(place).map_or(0, Counter::read), closed)
-            };
-            let public = self.shards.iter().map(|shard| of(&shard.connections));
-            let public = public.fold((0, 0), |sum, cells| (sum.0 + cells.0, sum.1 + cells.1));
-            for (listener, (opened, closed)) in [("public", public), ("admin", of(self.admin))] {
-                if opened > 0 {
-                    cells.push(([("listener", listener), ("protocol", protocol.name())], opened, closed));
-                }
-            }
+        let Gauges { connections, connection_limits, handshakes, .. } = self.gauges;
+        let used = || {
+            let used = connections.iter().filter(|connections| connections.total > 0);
+            used.map(|used| ([("listener", used.listener), ("protocol", used.protocol)], used))
+        };
+        for (labels, connections) in used() {
+            text.value(&catalog::CONNECTIONS, &labels, connections.open);
         }
-        for (labels, opened, closed) in &cells {
-            text.value(&catalog::CONNECTIONS, labels, opened.saturating_sub(*closed));
+        for (labels, connections) in used() {
+            text.value(&catalog::CONNECTIONS_TOTAL, &labels, connections.total);
         }
-        for (labels, opened, _) in &cells {
-            text.value(&catalog::CONNECTIONS_TOTAL, labels, opened);
-        }
-        for (limit, cells) in self.names(|shard| shard.connection_limits.iter().collect()) {
-            let count: u64 = cells.iter().map(|cell| cell.read()).sum();
+        for (limit, count) in connection_limits.iter().filter(|(_, count)| *count > 0) {
             text.value(&catalog::CONNECTION_LIMITS, &[("limit", limit)], count);
         }
-        for (result, cells) in self.names(|shard| shard.handshakes.iter().collect()) {
-            let count: u64 = cells.iter().map(|cell| cell.read()).sum();
+        for (result, count) in handshakes.iter().filter(|(_, count)| *count > 0) {
             text.value(&catalog::HANDSHAKES, &[("result", result)], count);
         }
     }
@@ -229,7 +219,7 @@ impl Sources<'_> {
             }
         }
         text.value(&catalog::STARTED, &[], self.started.as_secs_f64());
-        text.histogram(&catalog::LAG, &[], &MACHINE.text, &self.sum(|shard| Some(&shard.lag)));
+        text.lag(&catalog::LAG, &self.gauges.lag);
         let build = [("version", self.gauges.version), ("revision", self.gauges.revision)];
         text.value(&catalog::BUILD, &build, 1);
         text.value(&catalog::SNAPSHOT, &[("hash", &self.gauges.snapshot)], 1);

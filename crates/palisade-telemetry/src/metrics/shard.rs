@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use palisade_core::record::{Answer, Attempt};
-use palisade_core::{Kind, Mode, Outcome, Protocol, Reason, Record};
+use palisade_core::{Kind, Mode, Outcome, Reason, Record};
 
 use super::cell::{Counter, Histogram, MACHINE, Named, REQUEST, Slots};
 use super::label::{CLASSES, METHODS, method, status};
@@ -20,7 +20,6 @@ pub(crate) struct Shard {
     pub(crate) routes: Slots<RouteCells>,
     pub(crate) gateway: Histogram,
     pub(crate) store_wait: Histogram,
-    pub(crate) lag: Histogram,
     pub(crate) opened: [Counter; Kind::ALL.len()],
     pub(crate) closed: [Counter; Kind::ALL.len()],
     pub(crate) refusals: [Refusals; Reason::ALL.len()],
@@ -28,9 +27,6 @@ pub(crate) struct Shard {
     pub(crate) health: [Counter; CLASSES.len()],
     pub(crate) limits: Named<Refusals>,
     pub(crate) servers: Named<ServerCells>,
-    pub(crate) connections: ConnectionCells,
-    pub(crate) connection_limits: Named<Counter>,
-    pub(crate) handshakes: Named<Counter>,
 }
 
 /// Numbers of one route.
@@ -76,32 +72,18 @@ pub(crate) struct ServerCells {
     pub(crate) duration: Histogram,
 }
 
-/// Connections by protocol.
-#[derive(Debug, Default)]
-pub(crate) struct ConnectionCells {
-    pub(crate) opened: [Counter; PROTOCOLS.len()],
-    pub(crate) closed: [Counter; PROTOCOLS.len()],
-}
-
-/// Protocols of connections; the first counts as the second, since a connection may speak both.
-pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Http11, Protocol::H2];
-
 impl Shard {
     pub(crate) fn new() -> Self {
         Self {
             routes: Slots::new(),
             gateway: Histogram::new(&MACHINE),
             store_wait: Histogram::new(&MACHINE),
-            lag: Histogram::new(&MACHINE),
             opened: Default::default(),
             closed: Default::default(),
             refusals: std::array::from_fn(|_| Refusals::default()),
             health: Default::default(),
             limits: Named::new(),
             servers: Named::new(),
-            connections: ConnectionCells::default(),
-            connection_limits: Named::new(),
-            handshakes: Named::new(),
         }
     }
 
@@ -252,18 +234,8 @@ impl Default for ServerCells {
     }
 }
 
-impl ConnectionCells {
-    /// The place of a connection's protocol.
-    pub(crate) fn place(protocol: Protocol) -> usize {
-        match protocol {
-            Protocol::Http10 | Protocol::Http11 => 0,
-            Protocol::H2 => 1,
-        }
-    }
-}
-
 /// Adds one to a cell of its owner.
-pub(crate) fn bump(cells: &[Counter], place: usize) {
+fn bump(cells: &[Counter], place: usize) {
     if let Some(cell) = cells.get(place) {
         cell.add(1);
     }

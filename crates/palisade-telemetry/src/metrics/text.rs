@@ -2,8 +2,9 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::catalog::{Metric, MetricKind};
-use super::cell::Sum;
+use super::Lag;
+use super::catalog::{ALL, Metric, MetricKind};
+use super::cell::{Bounds, Sum};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,20 @@ impl Format {
         match weight("application/openmetrics-text") {
             Some(open) if open > 0.0 && open >= weight("text/plain").unwrap_or(0.0) => Self::OpenMetrics,
             Some(_) | None => Self::Prometheus,
+        }
+    }
+
+    /// A metric's name and type in its head.
+    pub(crate) fn family(self, metric: &Metric) -> (&'static str, &'static str) {
+        let (Self::OpenMetrics, MetricKind::Counter) = (self, metric.kind) else {
+            return (metric.name, metric.kind.name());
+        };
+        // OpenMetrics takes the ending off a counter. Where a gauge has that name already, there
+        // is no way to say that it is a counter.
+        let family = metric.name.trim_end_matches("_total");
+        match ALL.iter().any(|other| other.name == family) {
+            true => (metric.name, "unknown"),
+            false => (family, metric.kind.name()),
         }
     }
 
@@ -64,18 +79,37 @@ impl Text {
     }
 
     /// A histogram, in seconds.
-    pub(crate) fn histogram(&mut self, metric: &'static Metric, labels: &[Label<'_>], texts: &[&str], sum: &Sum) {
-        if sum.count() == 0 {
+    pub(crate) fn histogram(&mut self, metric: &'static Metric, labels: &[Label<'_>], bounds: &Bounds, sum: &Sum) {
+        self.buckets(metric, labels, bounds.text.iter().copied(), &sum.buckets, sum.nanos as f64 / 1e9);
+    }
+
+    /// A histogram that somebody else keeps.
+    pub(crate) fn lag(&mut self, metric: &'static Metric, lag: &Lag) {
+        // Whole milliseconds and more, for which this is the canonical form of OpenMetrics.
+        let bounds: Vec<String> = lag.bounds.iter().map(|bound| format!("{:?}", bound.as_secs_f64())).collect();
+        self.buckets(metric, &[], bounds.iter().map(String::as_str), &lag.buckets, lag.sum.as_secs_f64());
+    }
+
+    fn buckets<'b>(
+        &mut self,
+        metric: &'static Metric,
+        labels: &[Label<'_>],
+        bounds: impl Iterator<Item = &'b str>,
+        buckets: &[u64],
+        sum: f64,
+    ) {
+        let count: u64 = buckets.iter().sum();
+        if count == 0 {
             return;
         }
         self.head(metric);
         let mut below = 0;
-        for (bound, bucket) in texts.iter().copied().chain(["+Inf"]).zip(sum.buckets) {
+        for (bound, bucket) in bounds.chain(["+Inf"]).zip(buckets) {
             below += bucket;
             self.sample(metric.name, "_bucket", labels, Some(bound), below);
         }
-        self.sample(metric.name, "_sum", labels, None, sum.nanos as f64 / 1e9);
-        self.sample(metric.name, "_count", labels, None, sum.count());
+        self.sample(metric.name, "_sum", labels, None, sum);
+        self.sample(metric.name, "_count", labels, None, count);
     }
 
     /// The whole text.
@@ -92,12 +126,9 @@ impl Text {
             return;
         }
         self.head = Some(metric.name);
-        let family = match (self.format, metric.kind) {
-            (Format::OpenMetrics, MetricKind::Counter) => metric.name.trim_end_matches("_total"),
-            (Format::OpenMetrics | Format::Prometheus, _) => metric.name,
-        };
+        let (family, kind) = self.format.family(metric);
         // Writing into a String can't fail, here and below.
-        let _ = writeln!(self.out, "# HELP {family} {}\n# TYPE {family} {}", metric.help, metric.kind.name());
+        let _ = writeln!(self.out, "# HELP {family} {}\n# TYPE {family} {kind}", metric.help);
     }
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &[Label<'_>], bound: Option<&str>, value: impl Display) {
@@ -132,6 +163,7 @@ fn escape(out: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::super::catalog::{GATEWAY, IN_FLIGHT, RELOAD, REQUESTS};
+    use super::super::cell::MACHINE;
     use super::*;
 
     #[test]
@@ -173,16 +205,16 @@ mod tests {
     fn histograms_are_cumulative_and_empty_ones_are_left_out() {
         let mut text = Text::new(Format::Prometheus);
         let mut sum = Sum::default();
-        text.histogram(&GATEWAY, &[], &["0.1"; 12], &sum);
+        text.histogram(&GATEWAY, &[], &MACHINE, &sum);
         sum.buckets[0] = 2;
         sum.buckets[12] = 1;
         sum.nanos = 1_500_000_000;
-        text.histogram(&GATEWAY, &[], &["0.1"; 12], &sum);
+        text.histogram(&GATEWAY, &[], &MACHINE, &sum);
         text.value(&RELOAD, &[], 1);
         text.value(&IN_FLIGHT, &[("kind", "api")], 0);
         let text = text.finish();
         assert_eq!(text.matches("# TYPE palisade_gateway_seconds histogram").count(), 1);
-        assert!(text.contains("palisade_gateway_seconds_bucket{le=\"0.1\"} 2\n"));
+        assert!(text.contains("palisade_gateway_seconds_bucket{le=\"1e-05\"} 2\n"));
         assert!(text.contains("palisade_gateway_seconds_bucket{le=\"+Inf\"} 3\npalisade_gateway_seconds_sum 1.5\n"));
         assert!(text.contains("palisade_gateway_seconds_count 3\n# HELP palisade_config_last"));
         assert!(text.ends_with("palisade_requests_in_flight{kind=\"api\"} 0\n"));
