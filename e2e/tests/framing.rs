@@ -3,9 +3,14 @@
 //! A row that must be refused is followed by a request for `/smuggled` on the same connection. It
 //! must never reach the application: after an error answer no byte of a connection counts.
 
+use std::time::Duration;
+
 use e2e::{Gateway, Launch, Wire};
 use palisade_testkit::upstream::{Answer, Upstream, digest};
+use tokio::time::timeout;
 
+/// How long a row may wait for its answer, so that one that gets none doesn't hide the others.
+const PATIENCE: Duration = Duration::from_secs(5);
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// What must become of a row's bytes.
@@ -286,16 +291,17 @@ async fn one(upstream: &Upstream, gateway: &Gateway, bytes: &str, expected: Expe
     let behind = if matches!(expected, WaitsForOwnEngine) { "" } else { SMUGGLED };
     // The gateway may have answered and closed before the last byte is written.
     drop(wire.send(format!("{bytes}{behind}")).await);
-    let answer = wire.answer().await.map_err(|error| format!("no answer: {error}"))?;
+    let answer = timeout(PATIENCE, wire.answer()).await.map_err(|_| "no answer in time".to_owned())?;
+    let answer = answer.map_err(|error| format!("no answer: {error}"))?;
     let said = match answer.field("content-type").as_deref() {
         Some("application/problem+json") => answer.refusal(),
         other => format!("{} of type {other:?}", answer.status),
     };
     let is_closed = match expected {
         Answered(_) => true,
-        Refused(_) | RefusedInBody(_) => wire.closes().await,
+        Refused(_) | RefusedInBody(_) => timeout(PATIENCE, wire.closes()).await.unwrap_or(false),
         // A request that was mended and answered leaves its connection open.
-        WaitsForOwnEngine => answer.status == 200 || wire.closes().await,
+        WaitsForOwnEngine => answer.status == 200 || timeout(PATIENCE, wire.closes()).await.unwrap_or(false),
     };
     let forwarded: Vec<_> = upstream.seen().heads().into_iter().skip(heads).collect();
     let whole = upstream.seen().bodies().len() - bodies;
