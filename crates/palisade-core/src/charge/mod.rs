@@ -12,6 +12,9 @@ use arrayvec::ArrayVec;
 /// At most this many charges are made by one policy for one request.
 pub const CHARGES_MAX: usize = 16;
 
+/// The longest time that a whole burst may take to refill: 31 days.
+const BURST_NS_MAX: u128 = 31 * 86_400 * 1_000_000_000;
+
 /// The charges of one policy for one request: all are made, or none.
 pub type Charges = ArrayVec<Charge, CHARGES_MAX>;
 
@@ -88,8 +91,9 @@ impl Rate {
             return None;
         }
         let rate = Self { count, window_ns, burst };
-        let whole = rate.unit_ns().checked_mul(u64::from(burst))?;
-        (rate.unit_ns() >= 1_000 && whole <= 31 * 86_400 * 1_000_000_000).then_some(rate)
+        // Before a unit is rounded up: `7/31d` is 31 days long, not a few nanoseconds more.
+        let fits = u128::from(window_ns) * u128::from(burst) <= BURST_NS_MAX * u128::from(count);
+        (rate.unit_ns() >= 1_000 && fits).then_some(rate)
     }
 
     /// Nanoseconds until one unit has refilled, rounded up: never looser than configured.
@@ -121,7 +125,7 @@ impl Rate {
     /// same clock as `now`). Gives the verdict and the melt-off instant if the charge is made.
     pub fn step(self, melt_off: u64, now: u64, cost: u32) -> (Verdict, u64) {
         let unit = self.unit_ns();
-        // `new` bounds burst × unit to 31 days, so nothing here can overflow.
+        // `new` bounds burst × unit to 31 days and a nanosecond per unit: nothing can overflow.
         let full = unit * u64::from(self.burst);
         let debt = melt_off.saturating_sub(now).min(full);
         let after = debt.saturating_add(unit.saturating_mul(u64::from(cost)));
@@ -137,3 +141,6 @@ impl Rate {
         (verdict, now.saturating_add(kept))
     }
 }
+
+#[cfg(test)]
+mod tests;
