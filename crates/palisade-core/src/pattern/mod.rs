@@ -19,7 +19,7 @@ pub use error::PatternError;
 pub use target::Target;
 
 use crate::Path;
-use crate::path::EncodedSlash;
+use crate::path::{EncodedSlash, MalformedPath};
 
 /// How many segments a pattern may have.
 pub const SEGMENTS_MAX: usize = 64;
@@ -123,20 +123,20 @@ impl Segment {
         }
         if let Some(name) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-            if name.is_empty() || !name.bytes().all(plain) {
-                return Err(PatternError::Name(name.into()));
-            }
-            return Ok(Self::Any);
+            return match name {
+                name if name.contains(['*', '{', '}']) => Err(PatternError::Mixed(written.into())),
+                name if !name.is_empty() && name.bytes().all(plain) => Ok(Self::Any),
+                name => Err(PatternError::Name(name.into())),
+            };
         }
         if written.contains(['*', '{', '}']) {
             return Err(PatternError::Mixed(written.into()));
         }
         let rooted = format!("/{written}");
-        let path = Path::parse(&rooted, EncodedSlash::Keep)
-            .map_err(|why| PatternError::Malformed { segment: written.into(), why })?;
-        match path.segments() {
-            Some(literal) if !literal.is_empty() => Ok(Self::Literal(literal.into())),
-            Some(_) | None => Err(PatternError::DotSegment),
+        match Path::parse(&rooted, EncodedSlash::Keep).as_ref().map(Path::segments) {
+            Ok(Some(literal)) if !literal.is_empty() => Ok(Self::Literal(literal.into())),
+            Ok(_) | Err(MalformedPath::AboveRoot) => Err(PatternError::DotSegment),
+            Err(&why) => Err(PatternError::Malformed { segment: written.into(), why }),
         }
     }
 
