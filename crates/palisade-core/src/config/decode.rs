@@ -313,7 +313,7 @@ impl<T: Decode> Field for Option<Setting<T>> {
 
 /// The fault of a value of another type than was expected.
 pub(super) fn wrong_type(expected: &Shape, found: &Value) -> Fault {
-    let message = format!("must be {}, not {}", expected.syntax(), found.kind());
+    let message = format!("is {}; expected {}", found.kind(), expected.syntax());
     Fault { code: Code::WrongType, message, label: None }
 }
 

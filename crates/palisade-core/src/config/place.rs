@@ -21,7 +21,7 @@ impl Place {
 
     /// The place of `name` in the table that is here.
     pub fn child(&self, name: &str, span: Option<Span>) -> Self {
-        Self { key: join(&self.key, name).into(), span }
+        Self { key: join(&self.key, cut(name)).into(), span }
     }
 
     /// The same key, with the attention on another stretch of text.
@@ -40,10 +40,12 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// A key below another, quoted where it has to be: `app.route."/api/chat"`.
 pub fn join(parent: &str, name: &str) -> String {
-    let cut = name.char_indices().nth(NAME_CHARS_MAX).and_then(|(end, _)| name.get(..end));
-    let name = cut.unwrap_or(name);
     let bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let dot = if parent.is_empty() { "" } else { "." };
     if bare { format!("{parent}{dot}{name}") } else { format!("{parent}{dot}{name:?}") }
+}
+
+fn cut(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
