@@ -31,10 +31,10 @@ const AT_START: [&str; 8] = [
 /// Every key whose effective value differs, in the order of the keys.
 pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
     let mut values: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
-    for effective in before.effective() {
+    for effective in before.document.values() {
         values.entry(effective.key).or_default().0 = Some(effective.value);
     }
-    for effective in after.effective() {
+    for effective in after.document.values() {
         values.entry(effective.key).or_default().1 = Some(effective.value);
     }
     let changes = values.into_iter().filter(|(_, (before, after))| before != after);

@@ -3,7 +3,7 @@
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
-use palisade_core::config::{Decode as _, Files, KeyShape, Node, Place, Presence, Shape, Value, join};
+use palisade_core::config::{Decode as _, Entry, Files, KeyShape, Node, Place, Presence, Shape, Span, Value, join};
 use siphasher::sip::SipHasher13;
 
 use crate::root::RawConfig;
@@ -26,6 +26,13 @@ pub struct Effective {
     pub place: Arc<str>,
 }
 
+/// A key with its effective value.
+pub(crate) struct KeyValue {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    span: Option<Span>,
+}
+
 impl Document {
     /// Where a key's effective value came from.
     pub(crate) fn place(&self, key: &str) -> Arc<str> {
@@ -39,71 +46,73 @@ impl Document {
     }
 
     /// Every key that has a value, in the order of the reference, defaults included.
-    pub(crate) fn effective(&self) -> Vec<Effective> {
+    pub(crate) fn values(&self) -> Vec<KeyValue> {
         let mut all = Vec::new();
-        self.collect(&RawConfig::shape(), Some(&self.root), "", &mut all);
+        collect(&RawConfig::shape(), Some(&self.root), "", &mut all);
         all
     }
 
-    fn collect(&self, shape: &Shape, node: Option<&Node>, key: &str, all: &mut Vec<Effective>) {
-        let table = node.and_then(Node::as_table);
-        if table.and_then(|table| table.find("off")).is_some_and(|off| off.node.value == Value::Boolean(true)) {
-            return;
-        }
-        match shape {
-            Shape::Section(section) => {
-                for inner in section.keys.iter().filter(|inner| inner.name != "off") {
-                    self.collect_key(
-                        inner,
-                        table.and_then(|table| table.find(inner.name)).map(|entry| &entry.node),
-                        key,
-                        all,
-                    );
-                }
-                let own = |name: &str| section.keys.iter().any(|inner| inner.name == name);
-                if let (Some(Shape::Map { value, .. }), Some(table)) = (section.named.as_deref(), table) {
-                    for entry in table.iter().filter(|entry| !own(&entry.name)) {
-                        self.collect(value, Some(&entry.node), &join(key, &entry.name), all);
-                    }
-                }
-            }
-            Shape::Map { value, .. } => {
-                for entry in table.into_iter().flatten() {
-                    self.collect(value, Some(&entry.node), &join(key, &entry.name), all);
-                }
-            }
-            _ => {
-                if let Some(node) = node {
-                    let place = Place { key: Arc::from(key), span: node.span };
-                    let value = show(&node.value);
-                    all.push(Effective { key: key.to_owned(), value, place: self.files.describe(&place) });
-                }
-            }
-        }
-    }
-
-    fn collect_key(&self, inner: &KeyShape, written: Option<&Node>, parent: &str, all: &mut Vec<Effective>) {
-        let key = join(parent, inner.name);
-        match (written, &inner.presence) {
-            (Some(node), _) => self.collect(&inner.shape, Some(node), &key, all),
-            (None, Presence::Default(default)) => {
-                self.collect(&inner.shape, Some(&Node::unplaced(default.clone())), &key, all);
-            }
-            (None, Presence::Optional | Presence::Required) => {}
-        }
+    /// The same with their places.
+    pub(crate) fn effective(&self) -> Vec<Effective> {
+        let locate = |KeyValue { key, value, span }: KeyValue| {
+            let place = self.files.describe(&Place { key: Arc::from(key.as_str()), span });
+            Effective { key, value, place }
+        };
+        self.values().into_iter().map(locate).collect()
     }
 
     /// Equal for equal effective values, on every machine.
     pub(crate) fn hash(&self) -> u64 {
         // The key is public on purpose: gateways compare their hashes.
         let mut hasher = SipHasher13::new();
-        for Effective { key, value, place: _ } in self.effective() {
+        for KeyValue { key, value, span: _ } in self.values() {
             for part in [key, value] {
-                hasher.write_usize(part.len());
+                hasher.write(&(part.len() as u64).to_le_bytes());
                 hasher.write(part.as_bytes());
             }
         }
         hasher.finish()
+    }
+}
+
+fn collect(shape: &Shape, node: Option<&Node>, key: &str, all: &mut Vec<KeyValue>) {
+    let table = node.and_then(Node::as_table);
+    if table.and_then(|table| table.find("off")).is_some_and(|off| off.node.value == Value::Boolean(true)) {
+        return;
+    }
+    match shape {
+        Shape::Section(section) => {
+            for inner in section.keys.iter().filter(|inner| inner.name != "off") {
+                collect_key(inner, table.and_then(|table| table.find(inner.name)), key, all);
+            }
+            let is_own = |name: &str| section.find(name).is_some();
+            if let Some(Shape::Map { value, .. }) = section.named.as_deref() {
+                for entry in table.into_iter().flatten().filter(|entry| !is_own(&entry.name)) {
+                    collect(value, Some(&entry.node), &join(key, &entry.name), all);
+                }
+            }
+        }
+        Shape::Map { value, .. } => {
+            for entry in table.into_iter().flatten() {
+                collect(value, Some(&entry.node), &join(key, &entry.name), all);
+            }
+        }
+        _ => {
+            if let Some(Node { value, span }) = node {
+                all.push(KeyValue { key: key.to_owned(), value: show(value), span: *span });
+            }
+        }
+    }
+}
+
+fn collect_key(inner: &KeyShape, written: Option<&Entry>, parent: &str, all: &mut Vec<KeyValue>) {
+    let key = join(parent, inner.name);
+    match (written, &inner.presence) {
+        (Some(entry), _) => collect(&inner.shape, Some(&entry.node), &key, all),
+        (None, Presence::Default(default)) => {
+            collect(&inner.shape, Some(&Node::unplaced(default.clone())), &key, all);
+        }
+        (None, Presence::Optional | Presence::Required) => {}
     }
 }
 
@@ -125,9 +134,7 @@ pub(crate) fn show_nested(value: &Value) -> String {
         }
         Value::Table(table) if table.is_empty() => "{}".to_owned(),
         Value::Table(table) => {
-            let entry = |entry: &palisade_core::config::Entry| {
-                format!("{} = {}", join("", &entry.name), show_nested(&entry.node.value))
-            };
+            let entry = |entry: &Entry| format!("{} = {}", join("", &entry.name), show_nested(&entry.node.value));
             format!("{{ {} }}", table.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
         Value::Unusable(kind) => (*kind).to_owned(),

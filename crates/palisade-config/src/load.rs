@@ -1,6 +1,10 @@
 //! From inputs to a snapshot.
 
-use palisade_core::config::{Code, Decode as _, File, Files, Node, Place, Problem, Problems, Span, Table, Value};
+use palisade_core::Mode;
+use palisade_core::config::{
+    Code, Decode as _, File, Files, Node, OrOff, Place, Problem, Problems, Setting, Span, Table, Value,
+};
+use palisade_policy::limits::config::RawLimits;
 use palisade_policy::{Context, catalog};
 
 use crate::document::Document;
@@ -91,11 +95,13 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);
 
+    report_off(limits.as_ref(), problems);
     let context = Context { files, public: app.public, hosts: app.hosts, seed: seed.0 };
     let raw = catalog::Raw { limits, headers, method_override: app.method_override };
     let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
+    let document = Document { files: files.clone(), root };
     Some(Snapshot {
         app: app.app,
         edge: EdgeSettings { hops: app.hops, encoded_slash: app.encoded_slash, inbound },
@@ -107,8 +113,18 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         performance,
         admin,
         forwarding,
-        document: Document { files: files.clone(), root },
+        hash: document.hash(),
+        document,
     })
+}
+
+/// Says which protections somebody switched off: that is allowed, and easily forgotten.
+fn report_off(limits: Option<&Setting<RawLimits>>, problems: &mut Problems) {
+    let Some(RawLimits { mode, per_ip, .. }) = limits.map(|limits| &limits.value) else { return };
+    let switches = [(&mode.place, mode.value == Mode::Off), (&per_ip.place, per_ip.value == OrOff::Off)];
+    for (place, _) in switches.into_iter().filter(|(_, is_off)| *is_off) {
+        problems.report(Problem::new(Code::Off, place, format!("`{}` is off", place.key)));
+    }
 }
 
 /// The problems but for keys that may be in a file that could not be read.

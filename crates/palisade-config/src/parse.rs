@@ -17,8 +17,17 @@ const RECOVERABLE_BYTES_MAX: usize = 64 << 10;
 /// After so many syntax errors the rest are echoes.
 const SYNTAX_PROBLEMS_MAX: usize = 10;
 
+/// How many bytes of a text may be ones that TOML is punctuated with. The parser keeps a few dozen
+/// bytes for each, so this, and not the length alone, bounds its memory.
+const PUNCTUATION_MAX: usize = 200_000;
+
 /// The tree of a text; `None` if it is not TOML, after reports.
 pub(crate) fn parse(text: &str, file: FileId, problems: &mut Problems) -> Option<Node> {
+    if text.bytes().filter(|byte| b"\n,.=[]{}\"'".contains(byte)).count() > PUNCTUATION_MAX {
+        let place = Place::top().spanning(Some(Span { file, start: 0, end: 0 }));
+        problems.report(Problem::new(Code::Syntax, &place, "the file holds more values than a configuration can have"));
+        return None;
+    }
     let table = match DeTable::parse(text) {
         Ok(table) => table.into_inner(),
         Err(first) => {

@@ -37,6 +37,7 @@ pub struct Snapshot {
     /// The listener for operators.
     pub admin: Admin,
     pub(crate) document: Document,
+    pub(crate) hash: u64,
 }
 
 /// What is made of a request's head before anybody is asked about it.
@@ -53,14 +54,19 @@ pub struct EdgeSettings {
 impl Snapshot {
     /// Equal for equal effective values, on every machine and in every run. Secrets count as
     /// references.
-    pub fn hash(&self) -> u64 {
-        self.document.hash()
+    pub const fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Where a key's effective value came from: `palisade.toml:12`, `PALISADE_LISTEN`, or
     /// `default`.
     pub fn place(&self, key: &str) -> Arc<str> {
         self.document.place(key)
+    }
+
+    /// A key's effective value and where it came from; `None` for tables and for keys without one.
+    pub fn value(&self, key: &str) -> Option<Effective> {
+        self.effective().into_iter().find(|effective| effective.key == key)
     }
 
     /// Every key that has a value, defaults included, in the order of the reference.

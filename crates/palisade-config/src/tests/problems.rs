@@ -80,8 +80,8 @@ fn keys() {
         "[app]\nlisten_addr = \":80\"",
         &["unknown_key 2:1 `listen_addr` is not a key of [app] (did you mean `listen`?)"],
     );
-    check("app = 1", &["wrong_type 1:7 `app` must be table, not a number"]);
-    check("[app]\nlisten = 8080", &["wrong_type 2:10 `app.listen` must be address with port, not a number"]);
+    check("app = 1", &["wrong_type 1:7 `app` is a number; expected table"]);
+    check("[app]\nlisten = 8080", &["wrong_type 2:10 `app.listen` is a number; expected address with port"]);
     check(
         "[app]\nlisten = \":8080\"",
         &[
@@ -90,7 +90,7 @@ fn keys() {
     );
     check("[app]\nworkers = -1", &["out_of_range 2:11 `app.workers` must not be negative"]);
     check("[app]\nworkers = 2000", &["out_of_range 2:11 `app.workers` must be between 0 and 1024"]);
-    check("[app]\nworkers = 1.5", &["wrong_type 2:11 `app.workers` must be number, 0 to 1024, not a decimal number"]);
+    check("[app]\nworkers = 1.5", &["wrong_type 2:11 `app.workers` is a decimal number; expected number, 0 to 1024"]);
     check("[app]\nname = \"a\\nb\"", &["invalid_value 2:8 `app.name` must not contain control characters"]);
     check(
         "[app]\nengine = \"own\"",
@@ -139,7 +139,7 @@ fn servers() {
     check(r#"[{ url = "https://a" }, "http://b"]"#, &[]);
     check("[]", &["invalid_value 2:12 `app.upstream` is an empty list"]);
     check("{}", &["missing_key 2:12 [app.upstream] needs the key `url`"]);
-    check("true", &["wrong_type 2:12 `app.upstream` must be address | table, not true or false"]);
+    check("true", &["wrong_type 2:12 `app.upstream` is true or false; expected address | table"]);
     check(r#"["http://a", "http://A/"]"#, &["conflict 2:25 `app.upstream` has the address http://a twice"]);
     check(
         r#"{ url = "http://a", ca = "x" }"#,
@@ -196,7 +196,7 @@ fn who_is_trusted() {
     check("[admin]\nlisten = \"0.0.0.0:9901\"", &[&format!("insecure 2:10 {keys}")]);
     check("[admin]\nlisten = \"[::1]:9901\"", &[]);
     check("[admin]\nlisten = false", &[]);
-    check("[admin]\nlisten = true", &["wrong_type 2:10 `admin.listen` must be address with port, not true or false"]);
+    check("[admin]\nlisten = true", &["wrong_type 2:10 `admin.listen` is true or false; expected address with port"]);
     check(
         "[admin]\nlisten = \"127.0.0.1:8080\"",
         &["conflict 2:10 `admin.listen` and `app.listen` are the same address"],
@@ -204,6 +204,27 @@ fn who_is_trusted() {
     check(
         "[headers.inbound]\nkeep = [\"palisade-user\"]",
         &["conflict 2:9 `headers.inbound.keep` names `palisade-user`, which no client may send"],
+    );
+}
+
+#[test]
+fn what_is_allowed_but_worth_knowing() {
+    check("[limits]\nmode = \"report\"", &[]);
+    check("[limits]\nmode = \"off\"", &["off 2:8 `limits.mode` is off"]);
+    check("[limits]\nper_ip = \"off\"", &["off 2:10 `limits.per_ip` is off"]);
+    check(
+        "[performance]\nroutes = [\"/a/{x}\", \"/b\", \"/a/*\"]",
+        &["shadowed 2:11 `/a/{x}` matches the same paths as `/a/*`, which comes first"],
+    );
+    check("[app.route.\"/a\"]\n[performance]\nroutes = [\"/a\"]", &[]);
+    let many = |number: usize| {
+        format!("[performance]\nroutes = [{}]", (0..number).map(|n| format!("\"/{n}\",")).collect::<String>())
+    };
+    check(&many(2_000), &[]);
+    let found = problems(&many(2_001));
+    assert!(
+        matches!(found.as_slice(), [one] if one.ends_with("2001 patterns are more than the 2000 that a table may hold")),
+        "{found:?}"
     );
 }
 
