@@ -2,8 +2,8 @@
 //!
 //! [`Inputs`] are files and single values over them; [`load`] makes a [`Snapshot`] of them, or a
 //! [`Report`] with every problem at once, each with its place and a suggestion. The same
-//! declarations give the JSON Schema ([`schema`]), the reference page ([`reference`]) and the text
-//! of a single key ([`key_doc`]).
+//! declarations give the JSON Schema ([`schema()`]), the reference page ([`reference()`]) and the text
+//! of a single key ([`key_doc()`]).
 //!
 //! A configuration goes through four steps, each of which knows nothing of the others: text to a
 //! located tree (`parse`), several trees to one (`merge`), a tree to `Raw…` structs that mirror the
