@@ -96,6 +96,14 @@ reasons! {
     ShedOverload = "shed.overload" SERVICE_UNAVAILABLE "Too busy, try again shortly" Own;
     /// The gateway is shutting down and this request came on a connection that it is closing.
     ShedDraining = "shed.draining" SERVICE_UNAVAILABLE "Shutting down, try again" Own;
+    /// A page of another origin asked for a change. A browser sends such requests with whatever
+    /// the user is allowed to do, so they are refused before anything is looked at.
+    CsrfCrossSite = "csrf.cross_site" FORBIDDEN "Cross-site request refused" Own;
+    /// The admin listener was asked for under a name that isn't its own, as a page would do that
+    /// made its own name lead to this machine. Add further names to `[admin] hosts`.
+    AdminUnknownHost = "admin.unknown_host" MISDIRECTED_REQUEST "This host is not served here" Own;
+    /// Readiness has no condition of this name. `/readyz?verbose` on the admin listener lists all.
+    HealthUnknownCondition = "health.unknown_condition" NOT_FOUND "No such condition" Own;
     /// No connection to the application could be made. Is it running, and is `[app] upstream`
     /// right?
     UpstreamUnreachable = "upstream.unreachable" BAD_GATEWAY "The application can't be reached" Own;
