@@ -62,7 +62,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Writer {
     lines: Arc<Lines>,
-    thread: JoinHandle<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Lines {
@@ -185,7 +185,7 @@ impl Writer {
             write_out(&own, target);
             own.advance(Stage::Ended);
         })?;
-        Ok(Self { lines, thread })
+        Ok(Self { lines, thread: Mutex::new(Some(thread)) })
     }
 
     /// The buffer, to add lines to.
@@ -195,7 +195,7 @@ impl Writer {
 
     /// Writes everything and ends the thread. A reader that doesn't read can hold this up only
     /// for `patience`; the thread is then left to the end of the process.
-    pub(crate) fn close(self, patience: Duration) {
+    pub(crate) fn close(&self, patience: Duration) {
         self.lines.advance(Stage::Closing);
         let until = Instant::now() + patience;
         let mut state = self.lines.lock();
@@ -207,8 +207,10 @@ impl Writer {
             state = self.lines.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(state);
-        // It has ended; a panic in it has been printed already.
-        let _ = self.thread.join();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It has ended; a panic in it has been printed already.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct Telemetry {
     shared: Arc<Shared>,
-    collector: JoinHandle<()>,
+    collector: Mutex<Option<JoinHandle<()>>>,
     stdout: Writer,
     file: Mutex<Option<(LogFile, Writer)>>,
     shards: Mutex<Vec<Arc<Shard>>>,
@@ -117,7 +117,7 @@ impl Telemetry {
             .map_err(|source| TelemetryError::Thread { name: "telemetry", source })?;
         Ok(Self {
             shared,
-            collector,
+            collector: Mutex::new(Some(collector)),
             stdout,
             file: Mutex::new(file),
             shards: Mutex::default(),
@@ -195,11 +195,13 @@ impl Telemetry {
     }
 
     /// Tells everything that workers handed over, writes it, and ends the threads. Workers' ends
-    /// are dropped before.
-    pub fn shutdown(self) {
+    /// are dropped before; what comes later is counted and no more.
+    pub fn shutdown(&self) {
         self.shared.queue.close();
-        // A panic in it has been printed already.
-        let _ = self.collector.join();
+        if let Some(collector) = lock(&self.collector).take() {
+            // A panic in it has been printed already.
+            let _ = collector.join();
+        }
         if let Some((_, writer)) = lock(&self.file).take() {
             writer.close(PATIENCE);
         }
