@@ -105,7 +105,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     Some(Snapshot {
         app: app.app,
         edge: EdgeSettings { hops: app.hops, encoded_slash: app.encoded_slash, inbound },
-        routes,
+        routes: routes.into(),
         questions,
         table,
         upstreams: app.upstreams,

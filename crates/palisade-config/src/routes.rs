@@ -12,6 +12,14 @@ use crate::app::{Forwarding, ForwardingTable, Overrides};
 /// Each route has label sets in the metrics and is compared with each other one here.
 const ROUTES_MAX: usize = 2_000;
 
+/// What is Palisade's own and never reaches the application.
+const OWN: [(&str, Kind); 4] = [
+    ("/.palisade/livez", Kind::Health),
+    ("/.palisade/readyz", Kind::Health),
+    ("/.palisade/startupz", Kind::Health),
+    ("/.palisade/**", Kind::Own),
+];
+
 /// The table, and the settings that its routes point to.
 pub(crate) fn compile(
     overrides: Vec<Overrides>,
@@ -52,6 +60,11 @@ pub(crate) fn compile(
     for Overrides { pattern, forwarding } in overrides {
         further.push(forwarding);
         routes.push((pattern.value, treatment(further.len(), &forwarding)));
+    }
+    for (pattern, kind) in OWN {
+        if let Ok(pattern) = Pattern::parse(pattern) {
+            routes.push((pattern, Treatment { kind, ..treatment(0, &default) }));
+        }
     }
     let unmatched = treatment(0, &default);
     let table = RouteTable::new(routes, unmatched).ok()?;

@@ -21,7 +21,7 @@ pub struct Snapshot {
     /// What is made of a request's head before anybody is asked about it.
     pub edge: EdgeSettings,
     /// Every path's route, with its questions.
-    pub routes: RouteTable,
+    pub routes: Arc<RouteTable>,
     /// The questions that are asked of every route, in order.
     pub questions: Arc<[Question]>,
     /// How large the table of counters is.

@@ -163,7 +163,7 @@ impl Builder {
         };
         let stores = Stores { counters: Counters::Memory(Table::new(self.table)), records: Records::new(RECORDS_MAX) };
         Ok(PalisadeLayer::new(Shared {
-            protection: Protection { edge, routes },
+            protection: Protection { edge, routes: routes.into() },
             stores,
             body_bytes_max: self.body_bytes_max,
             peer: self.peer,

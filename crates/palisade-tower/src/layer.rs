@@ -19,7 +19,7 @@ use crate::body::AnswerBody;
 use crate::edge::{Entropy, Peer};
 use crate::guard::{REQUEST_STAGES, Stores};
 use crate::held::Held;
-use crate::observe::{Close, Intake, IntakeBody, ObservedBody};
+use crate::observe::{Close, IntakeBody, ObservedBody};
 use crate::transit::{Incoming, Protection, Refused, Transit};
 use crate::{authority, clock};
 
@@ -128,9 +128,9 @@ where
     if let Some(refusal) = refused {
         return Ok(transit.end(Refused::Refusal(refusal), &parts));
     }
-    let intake = Arc::new(Intake::default());
-    transit.observation.takes_in(intake.clone());
-    let mut body = Held::new(IntakeBody::new(body, intake, shared.body_bytes_max));
+    let body = IntakeBody::new(body, shared.body_bytes_max);
+    transit.observation.takes_in(body.intake());
+    let mut body = Held::new(body);
     let ruling = transit.ask(&shared.stores, REQUEST_STAGES, &parts, &mut body).await;
     if let Some(refused) = ruling.ended() {
         return Ok(transit.end(refused, &parts));

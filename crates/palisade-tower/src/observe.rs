@@ -37,8 +37,17 @@ impl<C: Close> Observation<C> {
     }
 
     /// Counts what the client sends as its body, too.
-    pub fn takes_in(&mut self, intake: Arc<Intake>) {
-        self.intake = Some(intake);
+    pub fn takes_in(&mut self, intake: Option<Arc<Intake>>) {
+        self.intake = intake;
+    }
+
+    /// Bytes of the answer's body that went another way than through an [`ObservedBody`].
+    pub fn carried(&mut self, bytes_in: u64, bytes_out: u64) {
+        if let Some(record) = self.record() {
+            record.bytes_in += bytes_in;
+            record.bytes_out += bytes_out;
+        }
+        self.complete();
     }
 
     /// The record, to be filled in.
@@ -58,12 +67,6 @@ impl<C: Close> Observation<C> {
     fn complete(&mut self) {
         self.answered = true;
     }
-
-    fn wait_for_client(&mut self, wait: Duration) {
-        if let Some(record) = self.record() {
-            record.client_wait += wait;
-        }
-    }
 }
 
 impl<C: Close> Drop for Observation<C> {
@@ -71,7 +74,7 @@ impl<C: Close> Drop for Observation<C> {
         let Some((mut record, close)) = self.open.take() else { return };
         record.duration = clock::monotonic().since(record.now.monotonic);
         if let Some(intake) = &self.intake {
-            record.bytes_in = intake.bytes.load(Ordering::Relaxed);
+            record.bytes_in += intake.bytes.load(Ordering::Relaxed);
             record.client_wait += Duration::from_nanos(intake.wait_ns.load(Ordering::Relaxed));
         }
         if std::thread::panicking() {
@@ -108,7 +111,8 @@ impl Intake {
 #[derive(Debug)]
 pub struct IntakeBody<B> {
     body: B,
-    intake: Arc<Intake>,
+    /// Nothing for a body that is known to be empty: there is nothing to count.
+    intake: Option<Arc<Intake>>,
     left: u64,
     waiting: Option<Monotonic>,
 }
@@ -140,10 +144,16 @@ impl<E: std::error::Error + 'static> std::error::Error for IntakeError<E> {
     }
 }
 
-impl<B> IntakeBody<B> {
+impl<B: Body> IntakeBody<B> {
     /// Lets at most `bytes_max` bytes pass.
-    pub fn new(body: B, intake: Arc<Intake>, bytes_max: u64) -> Self {
+    pub fn new(body: B, bytes_max: u64) -> Self {
+        let intake = if body.is_end_stream() { None } else { Some(Arc::default()) };
         Self { body, intake, left: bytes_max, waiting: None }
+    }
+
+    /// What is counted, shared with whoever wants to know.
+    pub fn intake(&self) -> Option<Arc<Intake>> {
+        self.intake.clone()
     }
 }
 
@@ -157,6 +167,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.body).poll_frame(context);
+        let Some(intake) = &this.intake else {
+            return polled.map_err(IntakeError::Body);
+        };
         match &polled {
             Poll::Pending => {
                 this.waiting.get_or_insert_with(clock::monotonic);
@@ -164,7 +177,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
             Poll::Ready(_) => {
                 if let Some(since) = this.waiting.take() {
                     let waited = clock::monotonic().since(since).as_nanos();
-                    this.intake.wait_ns.fetch_add(u64::try_from(waited).unwrap_or(u64::MAX), Ordering::Relaxed);
+                    intake.wait_ns.fetch_add(u64::try_from(waited).unwrap_or(u64::MAX), Ordering::Relaxed);
                 }
             }
         }
@@ -174,11 +187,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
         {
             let bytes = chunk.len() as u64;
             if bytes > this.left {
-                this.intake.too_large.store(true, Ordering::Relaxed);
+                intake.too_large.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(IntakeError::TooLarge)));
             }
             this.left -= bytes;
-            this.intake.bytes.fetch_add(bytes, Ordering::Relaxed);
+            intake.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(IntakeError::Body)))
     }
@@ -196,10 +209,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
 pub struct ObservedBody<B: Body, C: Close> {
     body: B,
     blame: fn(&B::Error) -> Reason,
-    observation: Observation<C>,
+    /// Nothing if the request is observed elsewhere, as a tunnel is.
+    observation: Option<Observation<C>>,
     rewritings: Vec<Box<dyn Transformation>>,
     began: Monotonic,
+    /// Since when the client has bytes to take.
     handed: Option<Monotonic>,
+    /// Since when the application is waited for.
+    waiting: Option<Monotonic>,
     trailers: Option<Frame<Bytes>>,
     ended: bool,
 }
@@ -215,8 +232,43 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
         if body.is_end_stream() {
             observation.complete();
         }
-        let began = observation.record().map_or_else(clock::monotonic, |record| record.now.monotonic);
-        Self { body, blame, observation, rewritings, began, handed: None, trailers: None, ended: false }
+        let began = observation.record().map_or(Monotonic::default(), |record| record.now.monotonic);
+        Self {
+            body,
+            blame,
+            observation: Some(observation),
+            rewritings,
+            began,
+            handed: None,
+            waiting: None,
+            trailers: None,
+            ended: false,
+        }
+    }
+
+    /// A body whose request is observed elsewhere.
+    pub fn unobserved(body: B, blame: fn(&B::Error) -> Reason) -> Self {
+        Self {
+            body,
+            blame,
+            observation: None,
+            rewritings: Vec::new(),
+            began: Monotonic::default(),
+            handed: None,
+            waiting: None,
+            trailers: None,
+            ended: false,
+        }
+    }
+
+    fn record(&mut self) -> Option<&mut Record> {
+        self.observation.as_mut().and_then(Observation::record)
+    }
+
+    fn complete(&mut self) {
+        if let Some(observation) = &mut self.observation {
+            observation.complete();
+        }
     }
 
     fn rewrite(&mut self, mut chunk: Bytes) -> Bytes {
@@ -244,7 +296,7 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
     /// The application's body has ended: first what was held back, then the trailers.
     fn end(&mut self, trailers: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
         self.ended = true;
-        self.observation.complete();
+        self.complete();
         let rest = self.rest();
         if rest.is_empty() {
             return trailers;
@@ -256,7 +308,7 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
 
     fn count(&mut self, chunk: &Bytes, now: Monotonic) {
         let began = self.began;
-        if let Some(record) = self.observation.record() {
+        if let Some(record) = self.record() {
             record.bytes_out += chunk.len() as u64;
             record.first_byte.get_or_insert_with(|| now.since(began).saturating_sub(record.client_wait));
         }
@@ -277,14 +329,29 @@ where
             return Poll::Ready(this.trailers.take().map(Ok));
         }
         if let Some(handed) = this.handed.take() {
-            this.observation.wait_for_client(clock::monotonic().since(handed));
+            let wait = clock::monotonic().since(handed);
+            if let Some(record) = this.record() {
+                record.client_wait += wait;
+            }
         }
-        match Pin::new(&mut this.body).poll_frame(context) {
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        if polled.is_pending() {
+            this.waiting.get_or_insert_with(clock::monotonic);
+        } else if let Some(since) = this.waiting.take() {
+            let wait = clock::monotonic().since(since);
+            if let Some(record) = this.record() {
+                record.upstream += wait;
+            }
+        }
+        match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(this.end(None).map(Ok)),
             Poll::Ready(Some(Err(error))) => {
                 this.ended = true;
-                this.observation.failed((this.blame)(&error));
+                let reason = (this.blame)(&error);
+                if let Some(observation) = &mut this.observation {
+                    observation.failed(reason);
+                }
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(match frame.into_data() {
@@ -295,7 +362,7 @@ where
                     this.count(&chunk, now);
                     if this.rewritings.is_empty() && this.body.is_end_stream() {
                         this.ended = true;
-                        this.observation.complete();
+                        this.complete();
                     } else {
                         this.handed = Some(now);
                     }

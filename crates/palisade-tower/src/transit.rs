@@ -5,13 +5,14 @@
 //! everything between is here, once.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use http_body::Body;
 use palisade_core::record::Outcome;
 use palisade_core::{
@@ -19,6 +20,7 @@ use palisade_core::{
 };
 
 use crate::body::AnswerBody;
+use crate::clock;
 use crate::edge::{Arrival, Edge, Entropy, Peer};
 use crate::guard::{self, Notes, Passage, Ruling, Stores};
 use crate::held::Held;
@@ -30,7 +32,7 @@ pub struct Protection {
     /// What is made of a head before anybody is asked about it.
     pub edge: Edge,
     /// Which questions are asked about which path.
-    pub routes: RouteTable,
+    pub routes: Arc<RouteTable>,
 }
 
 /// One request on its way.
@@ -177,9 +179,32 @@ impl<'a, C: Close> Transit<'a, C> {
         if !rewritings.is_empty() {
             response.headers_mut().remove(http::header::CONTENT_LENGTH);
         }
-        if let Ok(id) = HeaderValue::from_str(self.arrival.request_id.as_str()) {
-            response.headers_mut().insert(X_REQUEST_ID, id);
+        self.bear_id(response.headers_mut());
+        let observation = self.note(status);
+        response.map(|body| ObservedBody::new(body, blame, observation, rewritings))
+    }
+
+    /// Bears the request's id on an answer that opens a tunnel, and gives the observation to
+    /// whoever carries its bytes. Such an answer is not dressed: it is no page.
+    pub fn switch(self, response: &mut Response<()>) -> Observation<C> {
+        let status = response.status();
+        self.bear_id(response.headers_mut());
+        let mut observation = self.note(status);
+        if let Some(record) = observation.record() {
+            record.stream = true;
+            record.first_byte = Some(clock::monotonic().since(record.now.monotonic));
         }
+        observation
+    }
+
+    fn bear_id(&self, head: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::from_str(self.arrival.request_id.as_str()) {
+            head.insert(X_REQUEST_ID, id);
+        }
+    }
+
+    /// Writes down what was decided, once the answer's status is known.
+    fn note(self, status: StatusCode) -> Observation<C> {
         let Self { mut observation, passage, .. } = self;
         if let Some(record) = observation.record() {
             record.status = Some(status);
@@ -190,7 +215,7 @@ impl<'a, C: Close> Transit<'a, C> {
                 record.outcome = record.outcome.max(Outcome::AppError);
             }
         }
-        response.map(|body| ObservedBody::new(body, blame, observation, rewritings))
+        observation
     }
 }
 
