@@ -1,0 +1,169 @@
+//! The admin listener: health, metrics, kept traces and reload, for operators and scrapers.
+//!
+//! It has its own socket and runs on the runtime for everything slow, so neither a flood of
+//! requests to the application nor a slow scrape touches the other. It is bound to loopback only,
+//! because whoever reaches it may use it. A browser on the same machine reaches it too: the `Host`
+//! check stops pages that made their own name lead here, and no page of another origin changes
+//! anything.
+
+mod caller;
+mod serve;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use palisade_core::{Reason, Refusal, RequestId};
+use palisade_policy::host::Authority;
+use palisade_telemetry::metrics::Connections;
+use palisade_telemetry::{Format, Gauges, Telemetry};
+use palisade_tower::{clock, render};
+
+use crate::health::{self, Answer, Audience, Conditions};
+
+pub use serve::CONNECTIONS_MAX;
+
+/// The admin listener's service.
+pub struct Admin {
+    hosts: Vec<Authority>,
+    telemetry: Arc<Telemetry>,
+    ask: Ask,
+    connections: ConnectionCounts,
+    requests: AtomicU64,
+}
+
+/// What the admin listener asks the rest of the gateway.
+pub struct Ask {
+    /// The facts that health is made from.
+    pub conditions: Box<dyn Fn() -> Conditions + Send + Sync>,
+    /// Numbers for the scrape, without those of this listener.
+    pub gauges: Box<dyn Fn() -> Gauges + Send + Sync>,
+    /// Reads the config again. Gives the whole answer; fields of every admin answer are added.
+    pub reload: Box<dyn Fn() -> Reloading + Send + Sync>,
+}
+
+/// A reload under way.
+pub type Reloading = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+
+#[derive(Debug, Default)]
+struct ConnectionCounts {
+    open: AtomicU64,
+    total: AtomicU64,
+    refused: AtomicU64,
+}
+
+const INDEX: &str = "\
+Palisade
+
+GET  /livez                      whether the process is alive
+GET  /readyz                     whether it may get traffic; ?verbose, ?exclude=<condition>
+GET  /readyz/<condition>         one condition
+GET  /startupz                   whether it has started
+GET  /metrics                    Prometheus or OpenMetrics
+GET  /api/v1/traces/<trace id>   a kept trace
+POST /api/v1/reload              reads the config again
+";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Admin {
+    /// A listener that answers to loopback names and `hosts`.
+    pub fn new(hosts: Vec<Authority>, telemetry: Arc<Telemetry>, ask: Ask) -> Self {
+        Self { hosts, telemetry, ask, connections: ConnectionCounts::default(), requests: AtomicU64::new(0) }
+    }
+
+    /// Answers one request. Its body is never looked at.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Bytes> {
+        let mut response = match self.decide(request).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                // Only the log of an operator's own tools ever holds this id, so that it is unique
+                // in the process is enough.
+                let number = self.requests.fetch_add(1, Ordering::Relaxed);
+                let id = RequestId::new(clock::now().utc, number.into());
+                render::refusal(&refusal, id, render::Audience::Program)
+            }
+        };
+        for (name, value) in health::HEAD {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
+    async fn decide<B>(&self, request: &Request<B>) -> Result<Response<Bytes>, Box<Refusal>> {
+        let path = request.uri().path().trim_start_matches('/');
+        // Orchestrators ask these under whatever address the machine has.
+        if !matches!(path, "livez" | "readyz" | "startupz") {
+            caller::check_host(request, &self.hosts).map_err(refuse)?;
+        }
+        if path == "api/v1/reload" {
+            allow(request.method(), &[Method::POST], "POST")?;
+            caller::check_origin(request).map_err(refuse)?;
+            return Ok((self.ask.reload)().await);
+        }
+        allow(request.method(), &[Method::GET, Method::HEAD], "GET, HEAD")?;
+        self.show(path, request)
+    }
+
+    fn show<B>(&self, path: &str, request: &Request<B>) -> Result<Response<Bytes>, Box<Refusal>> {
+        let now = clock::monotonic();
+        let query = request.uri().query();
+        match health::answer(path, query, &(self.ask.conditions)(), now, Audience::Operator) {
+            Some(Answer::Reply(reply)) => {
+                let mut response = Response::new(reply.body);
+                *response.status_mut() = reply.status;
+                response.headers_mut().extend(reply.head);
+                return Ok(response);
+            }
+            Some(Answer::Refuse(reason)) => return Err(refuse(reason)),
+            None => {}
+        }
+        match path {
+            "" => Ok(body(TEXT, INDEX)),
+            "metrics" => Ok(self.metrics(request)),
+            path => {
+                let trace = path.strip_prefix("api/v1/traces/").and_then(|id| self.telemetry.traces().find(id));
+                trace.map(|json| body("application/json", json)).ok_or_else(|| refuse(Reason::HttpNotFound))
+            }
+        }
+    }
+
+    fn metrics<B>(&self, request: &Request<B>) -> Response<Bytes> {
+        let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let format = Format::accepted(accept);
+        let mut gauges = (self.ask.gauges)();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ConnectionCounts { open, total, refused } = &self.connections;
+        let connections = Connections { listener: "admin", protocol: "http/1.1", open: read(open), total: read(total) };
+        gauges.connections.push(connections);
+        gauges.connection_limits.push(("admin_connections", read(refused)));
+        body(format.content_type(), self.telemetry.render_metrics(&gauges, format))
+    }
+}
+
+fn refuse(reason: Reason) -> Box<Refusal> {
+    Box::new(Refusal::new(reason))
+}
+
+fn allow(method: &Method, allowed: &[Method], field: &'static str) -> Result<(), Box<Refusal>> {
+    if allowed.contains(method) {
+        return Ok(());
+    }
+    let mut refusal = refuse(Reason::HttpMethodNotAllowed);
+    refusal.response.set(ALLOW, HeaderValue::from_static(field));
+    Err(refusal)
+}
+
+fn body(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests;
