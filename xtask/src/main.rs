@@ -1,2 +1,56 @@
-//! Tasks.
-fn main() {}
+//! Tasks of this repository: `cargo xtask <task>`.
+//!
+//! Everything that a person or a pipeline does here beside `cargo build` and `cargo test` is a task,
+//! written in Rust, so that a fresh machine with Rust needs nothing else to begin.
+
+mod arguments;
+mod ci;
+mod command;
+mod failure;
+mod gen_docs;
+mod packages;
+mod root;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use failure::Failure;
+use root::Root;
+
+const USAGE: &str = "\
+Tasks of this repository.
+
+  cargo xtask ci [--only STEP] [--list]      install what the tests need and check everything
+  cargo xtask gen [--check]                  write the generated pages and the schema
+";
+
+fn main() -> ExitCode {
+    match task(Arguments::new(std::env::args().skip(1))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(problem)) => {
+            eprintln!("xtask: {problem}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(mut arguments: Arguments) -> Result<(), Failure> {
+    let Some(task) = arguments.word() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    if arguments.flag("--help") || task == "help" || task == "--help" {
+        print!("{USAGE}");
+        return Ok(());
+    }
+    let root = Root::find()?;
+    match task.as_str() {
+        "ci" => ci::run(&root, arguments),
+        "gen" => gen_docs::run(&root, arguments),
+        _ => Err(Failure::Usage(format!("there is no task `{task}`"))),
+    }
+}

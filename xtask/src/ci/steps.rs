@@ -1,0 +1,74 @@
+//! The steps, in order: what is quick comes first.
+
+use super::{Done, fuzz, supply};
+use crate::command::{command, run};
+use crate::failure::Failure;
+
+use crate::root::Root;
+use crate::{gen_docs, packages};
+
+/// One step.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&Root) -> Result<Done, Failure>,
+}
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "tools", about: "install what the tests need and the machine lacks", run: tools },
+    Step { name: "format", about: "the code is formatted", run: format },
+    Step { name: "generated", about: "generated pages say what the code says", run: generated },
+    Step { name: "build", about: "the binary builds", run: build },
+    Step { name: "lint", about: "no warning, clippy's included", run: lint },
+    Step { name: "docs", about: "the documentation of every crate builds", run: docs },
+    Step { name: "test", about: "unit, law, documentation, repository and end-to-end tests", run: test },
+    Step { name: "fuzz", about: "laws over arbitrary bytes, from the corpus and beyond it", run: fuzz::run },
+    Step {
+        name: "licenses",
+        about: "what we depend on may be used, and comes from where it should",
+        run: supply::licenses,
+    },
+    Step { name: "advisories", about: "nothing we depend on has a known hole", run: supply::advisories },
+];
+
+/// What end-to-end tests start: a browser, a real application's runtime, and clients.
+const PROGRAMS: &[packages::Debian] =
+    &[("chromium", "chromium"), ("curl", "curl"), ("git", "git"), ("python3", "python3"), ("c++", "g++")];
+
+fn tools(root: &Root) -> Result<Done, Failure> {
+    packages::debian(root, PROGRAMS)?;
+    packages::node(root)?;
+    Ok(Done::Passed)
+}
+
+fn format(root: &Root) -> Result<Done, Failure> {
+    cargo(root, &["fmt", "--all", "--check"])
+}
+
+fn generated(root: &Root) -> Result<Done, Failure> {
+    gen_docs::check(root)?;
+    Ok(Done::Passed)
+}
+
+/// End-to-end tests start this binary; cargo would not build it for them.
+fn build(root: &Root) -> Result<Done, Failure> {
+    cargo(root, &["build", "--package", "palisade"])
+}
+
+fn lint(root: &Root) -> Result<Done, Failure> {
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn docs(root: &Root) -> Result<Done, Failure> {
+    run(command(root, "cargo", ["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Done::Passed)
+}
+
+fn test(root: &Root) -> Result<Done, Failure> {
+    cargo(root, &["test", "--workspace", "--no-fail-fast"])
+}
+
+fn cargo(root: &Root, arguments: &[&str]) -> Result<Done, Failure> {
+    run(&mut command(root, "cargo", arguments))?;
+    Ok(Done::Passed)
+}

