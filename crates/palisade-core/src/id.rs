@@ -58,7 +58,12 @@ impl RequestId {
 
     /// Its characters: letters, digits and `._~-` only.
     pub fn as_str(&self) -> &str {
-        self.text.get(..usize::from(self.bytes)).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The same as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..usize::from(self.bytes)).unwrap_or_default()
     }
 }
 
