@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use palisade_core::Utc;
 
-use crate::json::{self, Object};
+use crate::json::{self, Object, key};
 use crate::lines::{self, Lines};
 use crate::timestamp::Timestamps;
 
@@ -45,16 +45,18 @@ pub(crate) fn write(
     fields: &[(&str, Value<'_>)],
 ) {
     let mut object = Object::open(out);
-    object.word("event", name.as_bytes());
-    let time = object.key("time");
+    object.word(key!("event"), name.as_bytes());
+    let time = object.key(key!("time"));
     time.push(b'"');
     timestamps.write(time, now);
     time.push(b'"');
     for (key, value) in fields {
         match value {
-            Value::Text(text) => object.text(key, text.as_bytes()),
-            Value::Number(number) => object.number(key, *number),
-            Value::Texts(texts) => object.array(key, *texts, |out, text| json::string(out, text.as_bytes())),
+            Value::Text(text) => json::string(object.other_key(key), text.as_bytes()),
+            Value::Number(number) => json::whole(object.other_key(key), *number),
+            Value::Texts(texts) => {
+                json::array(object.other_key(key), *texts, |out, text| json::string(out, text.as_bytes()));
+            }
         }
     }
     object.close();

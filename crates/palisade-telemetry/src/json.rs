@@ -8,35 +8,57 @@ use std::time::Duration;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// A key with its comma and colon, put together by the compiler: most of a line is keys, and each
+/// is one copy.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
+pub(crate) use key;
+
 /// An object being written: fields in the order of the calls.
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
-    first: bool,
+    start: usize,
 }
 
 impl<'a> Object<'a> {
-    /// Begins an object.
+    /// Begins an object. Its brace takes the place of the first key's comma at the end, so that no
+    /// key has to ask whether it is the first.
     pub(crate) fn open(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, first: true }
+        Self { start: out.len(), out }
     }
 
     /// Ends it.
     pub(crate) fn close(self) {
+        match self.out.get_mut(self.start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.push(b'{'),
+        }
         self.out.push(b'}');
     }
 
-    /// Writes a key, which is ours and needs no escaping, and gives the buffer for its value.
-    pub(crate) fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
-        self.first = false;
+    /// Writes a key made by [`key!`] and gives the buffer for its value.
+    // With the key's length known, its copy is a few moves instead of a call.
+    #[inline(always)]
+    pub(crate) fn key(&mut self, key: &'static str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(key.as_bytes());
+        self.out
+    }
+
+    /// Writes a key that is known only now. It is ours and needs no escaping.
+    pub(crate) fn other_key(&mut self, key: &str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
     }
 
     /// A text that is ours: a code, a name from a closed list, an id.
-    pub(crate) fn word(&mut self, key: &str, word: &[u8]) {
+    #[inline(always)]
+    pub(crate) fn word(&mut self, key: &'static str, word: &[u8]) {
         let out = self.key(key);
         out.push(b'"');
         out.extend_from_slice(word);
@@ -44,65 +66,97 @@ impl<'a> Object<'a> {
     }
 
     /// A text from elsewhere.
-    pub(crate) fn text(&mut self, key: &str, text: &[u8]) {
+    #[inline(always)]
+    pub(crate) fn text(&mut self, key: &'static str, text: &[u8]) {
         string(self.key(key), text);
     }
 
     /// A whole number.
-    pub(crate) fn number(&mut self, key: &str, number: u64) {
-        self.key(key).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    #[inline(always)]
+    pub(crate) fn number(&mut self, key: &'static str, number: u64) {
+        whole(self.key(key), number);
     }
 
     /// A duration in milliseconds with three decimals.
-    pub(crate) fn millis(&mut self, key: &str, duration: Duration) {
+    #[inline(always)]
+    pub(crate) fn millis(&mut self, key: &'static str, duration: Duration) {
         millis(self.key(key), duration);
     }
 
     /// An array with one element per item.
     pub(crate) fn array<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         items: impl IntoIterator<Item = T>,
-        mut write: impl FnMut(&mut Vec<u8>, T),
+        write: impl FnMut(&mut Vec<u8>, T),
     ) {
-        let out = self.key(key);
-        out.push(b'[');
-        for (place, item) in items.into_iter().enumerate() {
-            if place > 0 {
-                out.push(b',');
-            }
-            write(out, item);
-        }
-        out.push(b']');
+        array(self.key(key), items, write);
     }
+}
+
+/// An array with one element per item.
+pub(crate) fn array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+/// A whole number.
+pub(crate) fn whole(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Milliseconds with three decimals, cut below a microsecond.
 pub(crate) fn millis(out: &mut Vec<u8>, duration: Duration) {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
-    out.push(b'.');
-    decimals(out, (micros % 1_000) as u32, 100);
+    let micros = duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into());
+    whole(out, micros / 1_000);
+    let [a, b, c] = digits((micros % 1_000) as u32);
+    out.extend_from_slice(&[b'.', a, b, c]);
 }
 
-/// The digits of `number`, the first of which counts `unit`: leading zeros are kept.
-pub(crate) fn decimals(out: &mut Vec<u8>, number: u32, mut unit: u32) {
-    while unit > 0 {
-        out.push(b'0' + (number / unit % 10) as u8);
-        unit /= 10;
-    }
+/// The last three digits of a number.
+pub(crate) const fn digits(number: u32) -> [u8; 3] {
+    [b'0' + (number / 100 % 10) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// A string in quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     // Nearly all texts are plain, so they are looked through once and copied whole.
-    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    if is_plain(text) {
         out.extend_from_slice(text);
     } else {
         escaped(out, text);
     }
     out.push(b'"');
+}
+
+/// Whether all of `text` is printable ASCII without `"` and `\\`. Eight bytes at a time, the last
+/// eight perhaps twice.
+fn is_plain(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
+    };
+    text.as_chunks::<8>().0.iter().chain([last]).all(|eight| are_plain(u64::from_ne_bytes(*eight)))
+}
+
+/// The same for eight bytes in one number: each test leaves the highest bit of a byte that fails
+/// it, or of one above a byte that does.
+const fn are_plain(eight: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const fn has_zero(eight: u64) -> u64 {
+        eight.wrapping_sub(ONES) & !eight
+    }
+    let above_tilde = eight | eight.wrapping_add(ONES);
+    let below_space = eight.wrapping_sub(ONES * b' ' as u64) & !eight;
+    let special = has_zero(eight ^ (ONES * b'"' as u64)) | has_zero(eight ^ (ONES * b'\\' as u64));
+    (above_tilde | below_space | special) & HIGH == 0
 }
 
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
@@ -168,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_is_judged_alike_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let plain = (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+            for length in [1, 7, 8, 9, 16, 17] {
+                for place in 0..length {
+                    let mut text = vec![b'~'; length];
+                    text[place] = byte;
+                    assert_eq!(is_plain(&text), plain, "{byte} at {place} of {length}");
+                }
+            }
+        }
+        assert!(is_plain(b""));
+    }
+
+    #[test]
     fn milliseconds_have_three_decimals() {
         for (nanos, expected) in
             [(0, "0.000"), (999, "0.000"), (1_000, "0.001"), (95_200_000, "95.200"), (812_401_999, "812.401")]
@@ -182,10 +251,11 @@ mod tests {
     fn objects_keep_the_order_of_the_calls() {
         let mut out = Vec::new();
         let mut object = Object::open(&mut out);
-        object.number("n", 18_446_744_073_709_551_615);
-        object.word("w", b"ok");
-        object.array("a", ["x", "\n"], |out, item| string(out, item.as_bytes()));
+        object.number(key!("n"), 18_446_744_073_709_551_615);
+        object.word(key!("w"), b"ok");
+        object.array(key!("a"), ["x", "\n"], |out, item| string(out, item.as_bytes()));
         object.close();
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"n":18446744073709551615,"w":"ok","a":["x","\n"]}"#);
+        Object::open(&mut out).close();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"n":18446744073709551615,"w":"ok","a":["x","\n"]}{}"#);
     }
 }

@@ -28,9 +28,9 @@ impl Timestamps {
             self.text.pop();
         }
         out.extend_from_slice(&self.text);
-        out.push(b'.');
-        json::decimals(out, (nanos / 1_000) as u32, 100_000);
-        out.push(b'Z');
+        let micros = (nanos / 1_000) as u32;
+        let ([a, b, c], [d, e, f]) = (json::digits(micros / 1_000), json::digits(micros));
+        out.extend_from_slice(&[b'.', a, b, c, d, e, f, b'Z']);
     }
 }
 

@@ -13,7 +13,7 @@ use palisade_core::{Outcome, Record, Stage, TraceId};
 
 use crate::access_log::policy;
 use crate::bus::weight;
-use crate::json::Object;
+use crate::json::{Object, key};
 use crate::timestamp::Timestamps;
 
 /// Traces that are kept at most.
@@ -85,8 +85,8 @@ impl Traces {
         let trace = ring.traces.iter().find(|trace| trace.id.hex() == id.as_bytes())?;
         let mut out = Vec::with_capacity(4096);
         let mut object = Object::open(&mut out);
-        object.word("trace_id", id.as_bytes());
-        object.array("spans", &trace.records, server_span);
+        object.word(key!("trace_id"), id.as_bytes());
+        object.array(key!("spans"), &trace.records, server_span);
         object.close();
         Some(out)
     }
@@ -112,28 +112,28 @@ fn why(record: &Record) -> &'static str {
 fn server_span(out: &mut Vec<u8>, record: &Record) {
     let mut object = Object::open(out);
     let name = format!("{} {}", record.method, record.route_label);
-    object.text("name", name.as_bytes());
-    object.word("kind", b"server");
-    object.word("why", why(record).as_bytes());
-    object.word("span_id", &record.span_id.hex());
+    object.text(key!("name"), name.as_bytes());
+    object.word(key!("kind"), b"server");
+    object.word(key!("why"), why(record).as_bytes());
+    object.word(key!("span_id"), &record.span_id.hex());
     if let Some(parent) = record.parent_id {
-        object.word("parent_id", &parent.hex());
+        object.word(key!("parent_id"), &parent.hex());
     }
-    object.word("request_id", record.request_id.as_str().as_bytes());
-    let time = object.key("start");
+    object.word(key!("request_id"), record.request_id.as_bytes());
+    let time = object.key(key!("start"));
     time.push(b'"');
     Timestamps::default().write(time, record.now.utc);
     time.push(b'"');
-    object.millis("duration_ms", record.duration);
+    object.millis(key!("duration_ms"), record.duration);
     if let Some(status) = record.status {
-        object.number("status", status.as_u16().into());
+        object.number(key!("status"), status.as_u16().into());
     }
-    object.word("outcome", record.outcome.name().as_bytes());
+    object.word(key!("outcome"), record.outcome.name().as_bytes());
     if let Some(code) = record.code {
-        object.word("code", code.code().as_bytes());
+        object.word(key!("code"), code.code().as_bytes());
     }
-    object.millis("store_wait_ms", record.store_wait);
-    object.array("children", &children(record), child);
+    object.millis(key!("store_wait_ms"), record.store_wait);
+    object.array(key!("children"), &children(record), child);
     object.close();
 }
 
@@ -141,20 +141,20 @@ fn child(out: &mut Vec<u8>, span: &Span<'_>) {
     let mut object = Object::open(out);
     match span {
         Span::Stage { stage, began, ended, asked } => {
-            object.word("name", stage.name().as_bytes());
-            object.millis("start_ms", *began);
-            object.millis("duration_ms", ended.saturating_sub(*began));
-            object.array("policies", asked.iter().copied(), policy);
+            object.word(key!("name"), stage.name().as_bytes());
+            object.millis(key!("start_ms"), *began);
+            object.millis(key!("duration_ms"), ended.saturating_sub(*began));
+            object.array(key!("policies"), asked.iter().copied(), policy);
         }
         Span::Attempt(attempt) => {
-            object.word("name", b"upstream");
-            object.word("kind", b"client");
-            object.text("server", attempt.server.as_bytes());
-            object.word("span_id", &attempt.span_id.hex());
-            object.millis("start_ms", attempt.began);
-            object.millis("duration_ms", attempt.duration);
+            object.word(key!("name"), b"upstream");
+            object.word(key!("kind"), b"client");
+            object.text(key!("server"), attempt.server.as_bytes());
+            object.word(key!("span_id"), &attempt.span_id.hex());
+            object.millis(key!("start_ms"), attempt.began);
+            object.millis(key!("duration_ms"), attempt.duration);
             if let Some(error) = attempt.error {
-                object.word("error", error.code().as_bytes());
+                object.word(key!("error"), error.code().as_bytes());
             }
         }
     }

@@ -5,12 +5,13 @@
 //! parameters, header values and bodies aren't in a record at all.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 
 use palisade_core::record::{Answer, Asked, Attempt, class};
 use palisade_core::{ClientIp, Record};
 
 use crate::bus::would_refuse;
-use crate::json::{self, Object};
+use crate::json::{self, Object, key};
 use crate::settings::AddressForm;
 use crate::timestamp::Timestamps;
 
@@ -24,97 +25,97 @@ impl Line {
     /// Appends the record's line.
     pub(crate) fn render(&mut self, out: &mut Vec<u8>, record: &Record, address: AddressForm) {
         let mut object = Object::open(out);
-        object.word("event", b"request");
+        object.word(key!("event"), b"request");
         self.ids(&mut object, record);
         what(&mut object, record);
         times(&mut object, record);
         who(&mut object, record, address);
         application(&mut object, record);
-        object.word("protocol", record.protocol.name().as_bytes());
+        object.word(key!("protocol"), record.protocol.name().as_bytes());
         policies(&mut object, record);
         object.close();
         out.push(b'\n');
     }
 
     fn ids(&mut self, object: &mut Object<'_>, record: &Record) {
-        let time = object.key("time");
+        let time = object.key(key!("time"));
         time.push(b'"');
         self.timestamps.write(time, record.now.utc);
         time.push(b'"');
-        object.word("request_id", record.request_id.as_str().as_bytes());
+        object.word(key!("request_id"), record.request_id.as_bytes());
         if let Some(id) = &record.client_request_id {
-            object.word("client_request_id", id.as_str().as_bytes());
+            object.word(key!("client_request_id"), id.as_bytes());
         }
-        object.word("trace_id", &record.trace_id.hex());
-        object.word("span_id", &record.span_id.hex());
+        object.word(key!("trace_id"), &record.trace_id.hex());
+        object.word(key!("span_id"), &record.span_id.hex());
         if let Some(parent) = record.parent_id {
-            object.word("parent_id", &parent.hex());
+            object.word(key!("parent_id"), &parent.hex());
         }
     }
 }
 
 fn what(object: &mut Object<'_>, record: &Record) {
-    object.word("method", record.method.as_str().as_bytes());
-    object.text("route", record.route_label.as_bytes());
-    object.text("path", record.path.as_bytes());
+    object.word(key!("method"), record.method.as_str().as_bytes());
+    object.text(key!("route"), record.route_label.as_bytes());
+    object.text(key!("path"), record.path.as_bytes());
     if !record.query_names.is_empty() {
-        object.array("query_names", &record.query_names, |out, name| json::string(out, name.as_bytes()));
+        object.array(key!("query_names"), &record.query_names, |out, name| json::string(out, name.as_bytes()));
     }
-    object.word("kind", record.kind.name().as_bytes());
-    object.text("host", record.host.as_bytes());
+    object.word(key!("kind"), record.kind.name().as_bytes());
+    object.text(key!("host"), record.host.as_bytes());
     if let Some(status) = record.status {
-        object.number("status", status.as_u16().into());
+        object.number(key!("status"), status.as_u16().into());
     }
-    object.word("class", class(record.status).as_bytes());
-    object.word("outcome", record.outcome.name().as_bytes());
+    object.word(key!("class"), class(record.status).as_bytes());
+    object.word(key!("outcome"), record.outcome.name().as_bytes());
     if let Some(code) = record.code {
-        object.word("code", code.code().as_bytes());
+        object.word(key!("code"), code.code().as_bytes());
     }
 }
 
 fn times(object: &mut Object<'_>, record: &Record) {
-    object.millis("duration_ms", record.duration);
-    object.millis("latency_ms", record.latency);
+    object.millis(key!("duration_ms"), record.duration);
+    object.millis(key!("latency_ms"), record.latency);
     if let Some(first_byte) = record.first_byte {
-        object.millis("first_byte_ms", first_byte);
+        object.millis(key!("first_byte_ms"), first_byte);
     }
-    object.millis("upstream_ms", record.upstream);
-    object.millis("gateway_ms", record.duration.saturating_sub(record.upstream + record.client_wait));
-    object.millis("client_wait_ms", record.client_wait);
-    object.millis("store_wait_ms", record.store_wait);
-    object.number("bytes_in", record.bytes_in);
-    object.number("bytes_out", record.bytes_out);
+    object.millis(key!("upstream_ms"), record.upstream);
+    object.millis(key!("gateway_ms"), record.duration.saturating_sub(record.upstream + record.client_wait));
+    object.millis(key!("client_wait_ms"), record.client_wait);
+    object.millis(key!("store_wait_ms"), record.store_wait);
+    object.number(key!("bytes_in"), record.bytes_in);
+    object.number(key!("bytes_out"), record.bytes_out);
 }
 
 fn who(object: &mut Object<'_>, record: &Record, address: AddressForm) {
     client_address(object, record.client, address);
     if let Some(subject) = record.identity.subject() {
-        object.text("subject", subject.as_bytes());
+        object.text(key!("subject"), subject.as_bytes());
     }
     if let Some(plan) = record.identity.plan() {
-        object.text("plan", plan.as_bytes());
+        object.text(key!("plan"), plan.as_bytes());
     }
     if let Some(agent) = &record.user_agent {
-        object.text("user_agent", agent);
+        object.text(key!("user_agent"), agent);
     }
 }
 
 fn application(object: &mut Object<'_>, record: &Record) {
     if let Some(server) = &record.server {
-        object.text("server", server.as_bytes());
+        object.text(key!("server"), server.as_bytes());
     }
     // One attempt that worked is told by `server` and `upstream_ms` already.
     if record.attempts.len() > 1 || record.attempts.iter().any(|attempt| attempt.error.is_some()) {
-        object.array("attempts", &record.attempts, attempt);
+        object.array(key!("attempts"), &record.attempts, attempt);
     }
 }
 
 fn attempt(out: &mut Vec<u8>, attempt: &Attempt) {
     let mut object = Object::open(out);
-    object.text("server", attempt.server.as_bytes());
-    object.millis("ms", attempt.duration);
+    object.text(key!("server"), attempt.server.as_bytes());
+    object.millis(key!("ms"), attempt.duration);
     if let Some(error) = attempt.error {
-        object.word("error", error.code().as_bytes());
+        object.word(key!("error"), error.code().as_bytes());
     }
     object.close();
 }
@@ -127,7 +128,7 @@ fn policies(object: &mut Object<'_>, record: &Record) {
         Answer::Silent | Answer::Allow(None) => false,
         Answer::Allow(Some(_)) | Answer::Respond | Answer::Refuse(_) => true,
     });
-    object.array("policies", telling, policy);
+    object.array(key!("policies"), telling, policy);
     let limits = || {
         record.policies.iter().flat_map(|asked| match &asked.answer {
             Answer::Refuse(refusal) => refusal.violated.as_slice(),
@@ -135,27 +136,27 @@ fn policies(object: &mut Object<'_>, record: &Record) {
         })
     };
     if limits().next().is_some() {
-        object.array("limits", limits(), |out, limit| json::string(out, limit.as_bytes()));
+        object.array(key!("limits"), limits(), |out, limit| json::string(out, limit.as_bytes()));
     }
 }
 
 /// A policy's answer, as log and traces tell it.
 pub(crate) fn policy(out: &mut Vec<u8>, asked: &Asked) {
     let mut object = Object::open(out);
-    object.word("policy", asked.policy.as_bytes());
+    object.word(key!("policy"), asked.policy.as_bytes());
     let (decision, reason, note) = match &asked.answer {
         Answer::Allow(note) => ("allow", None, note.as_deref()),
         Answer::Respond => ("respond", None, None),
         Answer::Refuse(refusal) => ("refuse", Some(refusal.reason), refusal.detail.as_deref()),
         Answer::Silent => ("silent", None, None),
     };
-    object.word("decision", decision.as_bytes());
-    object.word("mode", asked.mode.name().as_bytes());
+    object.word(key!("decision"), decision.as_bytes());
+    object.word(key!("mode"), asked.mode.name().as_bytes());
     if let Some(reason) = reason {
-        object.word("reason", reason.code().as_bytes());
+        object.word(key!("reason"), reason.code().as_bytes());
     }
     if let Some(note) = note {
-        object.text("note", note.as_bytes());
+        object.text(key!("note"), note.as_bytes());
     }
     object.close();
 }
@@ -167,8 +168,22 @@ fn client_address(object: &mut Object<'_>, client: ClientIp, form: AddressForm) 
         AddressForm::Full => (client, ""),
         AddressForm::Masked => (client.prefix(24, 48), if client.is_v6() { "/48" } else { "/24" }),
     };
-    // Writing into a Vec can't fail.
-    let _ = write!(object.key("client_address"), "\"{shown}{mask}\"");
+    let out = object.key(key!("client_address"));
+    out.push(b'"');
+    match shown.addr() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            json::whole(out, a.into());
+            for part in [b, c, d] {
+                out.push(b'.');
+                json::whole(out, part.into());
+            }
+        }
+        // Writing into a Vec can't fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+    out.extend_from_slice(mask.as_bytes());
+    out.push(b'"');
 }
 
 #[cfg(test)]
