@@ -1,0 +1,292 @@
+use super::*;
+use crate::memory::Usage;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Sends `text` and reads until the connection closes: the statuses of all answers.
+async fn statuses(text: &[u8]) -> (String, Client) {
+    let mut client = Client::connect(Engine::H1);
+    client.send(text).await;
+    let (bytes, _) = client.rest().await;
+    (found(&bytes), client)
+}
+
+fn found(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let codes: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    codes.join(" ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_answered_one_after_the_other() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        for _ in 0..3 {
+            client.send(GET).await;
+            assert!(client.answer().await.starts_with("HTTP/1.1 200"));
+        }
+        client.send(GET.repeat(5)).await;
+        for _ in 0..5 {
+            assert!(client.answer().await.starts_with("HTTP/1.1 200"));
+        }
+        for piece in "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            .split_inclusive("a")
+        {
+            client.send(piece).await;
+        }
+        assert!(client.answer().await.contains("content-length: 3"));
+        assert!(client.answer().await.contains("content-length: 0"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_malformed_is_answered_and_nothing_after_it_is_read() {
+    locally(async {
+        let big = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(40_000));
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9_000));
+        for (text, expected, code) in [
+            ("GET / HTTP/1.1\nHost: a\n\n", "400", "http.malformed"),
+            ("GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400", "http.malformed"),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400", "http.malformed"),
+            (&big, "431", "http.head_too_large"),
+            (&long, "414", "http.target_too_long"),
+            // The engine's own finding, which it would answer without a body.
+            ("GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n", "400", "http.malformed"),
+        ] {
+            for before in ["", GET] {
+                let expected = format!("{}{expected}", if before.is_empty() { "" } else { "200 " });
+                let mut client = Client::connect(Engine::H1);
+                client.send(format!("{before}{text}{GET}")).await;
+                let (bytes, seconds) = client.rest().await;
+                let answers = String::from_utf8_lossy(&bytes);
+                assert_eq!((found(&bytes), seconds), (expected, 0), "{text}");
+                assert!(answers.ends_with('}') && answers.contains(&format!("\"code\":\"{code}\"")), "{answers}");
+                assert!(answers.contains("connection: close\r\n"), "{answers}");
+                let reason = Reason::find(code).unwrap();
+                assert_eq!(client.around.counters.refusal(reason), 1, "{text}");
+                assert_eq!(client.close().await, Some(Close::Linger), "{text}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_body_is_the_services_to_refuse() {
+    locally(async {
+        let body =
+            "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n+1\r\nx\r\n0\r\n\r\n";
+        let (found, client) = statuses(format!("{body}{GET}").as_bytes()).await;
+        assert_eq!(found, "400");
+        assert_eq!(client.around.counters.refusal(Reason::HttpMalformed), 0);
+        assert_eq!(client.close().await, Some(Close::Linger));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_byte_closes_silently() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        assert_eq!(client.rest().await, (Vec::new(), 10));
+        assert_eq!(client.limit(ConnectionLimit::FirstByte), 1);
+        assert_eq!(client.close().await, Some(Close::Now));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_ten_seconds_from_its_first_byte() {
+    locally(async {
+        for before in ["", GET] {
+            let mut client = Client::connect(Engine::H1);
+            if !before.is_empty() {
+                client.send(before).await;
+                client.answer().await;
+            }
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            for byte in "GET / HTTP/1.1".bytes() {
+                client.send([byte]).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            let (bytes, seconds) = client.rest().await;
+            assert_eq!((found(&bytes).as_str(), seconds), ("408", 17));
+            assert_eq!(client.limit(ConnectionLimit::HeadTime), 1);
+            assert_eq!(client.around.counters.refusal(Reason::HttpTimeout), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_closes_silently() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            client.send(GET).await;
+            client.answer().await;
+        }
+        let (bytes, seconds) = client.rest().await;
+        assert_eq!(bytes, b"");
+        assert!((24 + 60..24 + 60 + 16).contains(&seconds), "{seconds}");
+        assert_eq!(client.limit(ConnectionLimit::Idle), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_ends() {
+    locally(async {
+        let head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+        for (first, slow, expected) in [
+            // Nothing: the grace.
+            (0, 0, 5),
+            // As fast as allowed: never.
+            (0, 240, 0),
+            // Half of it: when the grace is used up.
+            (0, 120, 10),
+            // Fast, then silent: the longest pause.
+            (50_000, 0, 30),
+        ] {
+            let mut client = Client::connect(Engine::H1);
+            client.send(head).await;
+            client.send(vec![0; first]).await;
+            let mut sent = first;
+            while slow > 0 && sent < 100_000 && client.limit(ConnectionLimit::SlowBody) == 0 {
+                client.send(vec![0; slow.min(100_000 - sent)]).await;
+                sent += slow;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let answer = client.answer().await;
+            if expected == 0 {
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                continue;
+            }
+            let seconds = client.began.elapsed().as_secs();
+            assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+            assert!((expected..=expected + 1).contains(&seconds), "{first} {slow}: {seconds}");
+            assert_eq!(client.limit(ConnectionLimit::SlowBody), 1);
+            assert_eq!(client.rest().await.0, b"");
+            assert_eq!(client.close().await, Some(Close::Linger));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_reset() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let close = (&mut client.serving).await.unwrap();
+        assert_eq!(close, Some(Close::Reset));
+        // The pipe took 4 KiB at once: that is 17 seconds at the slowest pace, and the grace.
+        assert_eq!(client.began.elapsed().as_secs(), 22);
+        assert_eq!(client.limit(ConnectionLimit::SlowReader), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_slow_while_the_service_is() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.send(GET).await;
+        for _ in 0..2 {
+            assert!(client.answer().await.starts_with("HTTP/1.1 200"));
+        }
+        assert_eq!(client.began.elapsed().as_secs(), 600);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_cancels_the_request() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.io.shutdown().await.unwrap();
+        (&mut client.serving).await.unwrap();
+        assert_eq!(client.began.elapsed().as_secs(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_answer_gets_through_and_ends_the_connection() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 413"));
+        assert_eq!(client.close().await, Some(Close::Linger));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_is_whole() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let (bytes, seconds) = client.rest().await;
+        assert!(bytes.len() > 10 << 20 && seconds == 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_has_no_limits_and_loses_nothing() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        let ask = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        // Bytes sent ahead belong to the tunnel.
+        client.send(format!("{ask}\0\x01early")).await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 101"));
+        let mut bytes = [0; 7];
+        client.io.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"\0\x01early");
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        client.send("late").await;
+        client.io.read_exact(&mut bytes[..4]).await.unwrap();
+        assert_eq!(&bytes[..4], b"late");
+        assert_eq!(client.close().await, None);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_ends_connections_after_their_request() {
+    locally(async {
+        let mut idle = Client::connect(Engine::H1);
+        idle.send(GET).await;
+        idle.answer().await;
+        idle.around.registry.drain();
+        assert_eq!(idle.rest().await, (Vec::new(), 0));
+
+        let mut busy = Client::connect(Engine::H1);
+        busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        busy.around.registry.drain();
+        let answer = busy.answer().await;
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert_eq!(busy.rest().await, (Vec::new(), 600));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_not_kept_when_memory_is_short() {
+    locally(async {
+        for (used, kept) in [(67, true), (68, false)] {
+            let mut client = Client::connect(Engine::H1);
+            client.around.memory.set(Usage { used, limit: 100 });
+            client.send(GET).await;
+            let answer = client.answer().await;
+            assert_eq!(!answer.contains("connection: close"), kept, "{used} {answer}");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,197 @@
+use super::super::frames::tests::frame;
+use super::super::frames::{Frames, Kind};
+use super::*;
+
+/// `GET`, `http`, `/`, and an authority: HPACK's static table and one literal.
+const HEAD: &[u8] = &[0x82, 0x86, 0x84, 0x01, 0x01, b'a'];
+
+/// The same with a path of four letters and `POST`.
+fn post(path: &[u8]) -> Vec<u8> {
+    let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
+    head.extend_from_slice(path);
+    head.extend_from_slice(&[0x01, 0x01, b'a']);
+    head
+}
+
+fn with_payload(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = frame(payload.len() as u32, kind, flags, stream);
+    bytes.truncate(9);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+async fn connect() -> Client {
+    let mut client = Client::connect(Engine::H2);
+    client.send(PREFACE).await;
+    client.send(frame(0, 4, 0, 0)).await;
+    client
+}
+
+/// The kinds of all frames that came, and the error code of the last GOAWAY.
+fn kinds(bytes: &[u8]) -> (Vec<Kind>, Option<u8>) {
+    let mut frames = Frames::of_server();
+    let mut rest = bytes;
+    let mut kinds = Vec::new();
+    let mut code = None;
+    while let Some(frame) = frames.next(&mut rest) {
+        if frame.kind == Kind::GoAway {
+            code = rest.get(7).copied();
+        }
+        kinds.push(frame.kind);
+    }
+    (kinds, code)
+}
+
+const ENHANCE_YOUR_CALM: u8 = 0xb;
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered() {
+    locally(async {
+        let mut client = connect().await;
+        client.send(with_payload(1, 5, 1, HEAD)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        client.io.shutdown().await.unwrap();
+        let (kinds, _) = kinds(&client.rest().await.0);
+        assert!(kinds.contains(&Kind::Headers), "{kinds:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn floods_are_cut_with_a_last_word() {
+    locally(async {
+        let mut resets = Vec::new();
+        for stream in (1..1_000_u32).step_by(2) {
+            resets.push([with_payload(1, 5, stream, HEAD), with_payload(3, 0, stream, &[0, 0, 0, 8])].concat());
+        }
+        for (name, flood, limit) in [
+            ("settings", vec![frame(0, 4, 0, 0); 30_000], ConnectionLimit::H2Oddities),
+            ("ping", vec![frame(8, 6, 0, 0); 30_000], ConnectionLimit::H2Oddities),
+            ("unknown", vec![frame(0, 99, 0, 0); 30_000], ConnectionLimit::H2Oddities),
+            ("priority", vec![with_payload(2, 0, 1, &[0, 0, 0, 0, 1]); 30_000], ConnectionLimit::H2Oddities),
+            ("rapid reset", resets, ConnectionLimit::H2Resets),
+        ] {
+            let client = connect().await;
+            let (mut reader, mut writer) = tokio::io::split(client.io);
+            let sending = tokio::task::spawn_local(async move {
+                for frames in flood {
+                    if writer.write_all(&frames).await.is_err() {
+                        return "cut";
+                    }
+                }
+                "never cut"
+            });
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).await.unwrap();
+            assert_eq!(client.around.counters.limit(limit), 1, "{name}");
+            assert_eq!(kinds(&bytes).1, Some(ENHANCE_YOUR_CALM), "{name}");
+            assert_eq!(client.serving.await.unwrap(), Some(Close::Linger), "{name}");
+            assert_eq!(sending.await.unwrap(), "cut", "{name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_floods_and_does_not_read_is_cut_too() {
+    locally(async {
+        for control in [frame(0, 4, 0, 0), frame(8, 6, 0, 0)] {
+            let mut client = connect().await;
+            let sending = tokio::task::spawn_local(async move {
+                while client.io.write_all(&control).await.is_ok() {}
+                client.around
+            });
+            client.serving.await.unwrap();
+            let around = sending.await.unwrap();
+            let cut = |limit| around.counters.limit(limit);
+            assert_eq!(cut(ConnectionLimit::H2Control) + cut(ConnectionLimit::SlowReader), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_end_connections() {
+    locally(async {
+        for (name, bytes, limit, expected) in [
+            ("nothing", Vec::new(), ConnectionLimit::FirstByte, 10..11),
+            (
+                "an open header block",
+                [PREFACE.to_vec(), with_payload(1, 1, 1, HEAD)].concat(),
+                ConnectionLimit::HeadTime,
+                10..11,
+            ),
+            ("idle", [PREFACE.to_vec(), frame(0, 4, 0, 0)].concat(), ConnectionLimit::Idle, 60..80),
+            (
+                "idle after a request",
+                [PREFACE.to_vec(), frame(0, 4, 0, 0), with_payload(1, 5, 1, HEAD)].concat(),
+                ConnectionLimit::Idle,
+                60..80,
+            ),
+        ] {
+            let mut client = Client::connect(Engine::H2);
+            client.send(&bytes).await;
+            let (bytes, seconds) = client.rest().await;
+            assert_eq!(client.limit(limit), 1, "{name}");
+            assert!(expected.contains(&seconds), "{name} {seconds}");
+            assert_eq!(kinds(&bytes).0.contains(&Kind::GoAway), limit == ConnectionLimit::Idle, "{name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_stream_is_answered_and_others_live_on() {
+    locally(async {
+        let mut client = connect().await;
+        client.send(with_payload(1, 4, 1, &post(b"/body"))).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        client.send(with_payload(1, 5, 3, HEAD)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        client.send(with_payload(1, 5, 5, HEAD)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        client.io.shutdown().await.unwrap();
+        let bytes = client.rest().await.0;
+        // HPACK: status 408 is a literal, 200 is in the static table.
+        let text = String::from_utf8_lossy(&bytes);
+        let answers = kinds(&bytes).0.iter().filter(|kind| **kind == Kind::Headers).count();
+        assert_eq!(answers, 3, "{text}");
+        assert_eq!(client.limit(ConnectionLimit::SlowBody), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_its_windows_closed_is_cut() {
+    locally(async {
+        let mut client = connect().await;
+        client
+            .send(with_payload(1, 5, 1, &{
+                let mut head = vec![0x82, 0x86, 0x04, 6];
+                head.extend_from_slice(b"/large");
+                head.extend_from_slice(&[0x01, 0x01, b'a']);
+                head
+            }))
+            .await;
+        let (bytes, seconds) = client.rest().await;
+        assert!((30..45).contains(&seconds), "{seconds}");
+        assert_eq!(client.limit(ConnectionLimit::SlowReader), 1);
+        assert_eq!(kinds(&bytes).1, Some(ENHANCE_YOUR_CALM));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_says_goodbye() {
+    locally(async {
+        let mut client = connect().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        client.around.registry.drain();
+        client.io.read_exact(&mut [0; 1]).await.unwrap();
+        client.io.shutdown().await.unwrap();
+        let mut bytes = vec![0];
+        bytes.extend(client.rest().await.0);
+        assert!(kinds(&bytes).0.contains(&Kind::GoAway));
+    })
+    .await;
+}

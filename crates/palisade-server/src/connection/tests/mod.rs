@@ -1,0 +1,199 @@
+//! Whole connections over a pipe, with a clock that jumps.
+
+mod h1;
+mod h2;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONNECTION, UPGRADE};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::{JoinHandle, LocalSet};
+
+use super::*;
+
+/// A service that does what the path says.
+#[derive(Debug)]
+struct Scripted;
+
+/// A body of so many zeros, in pieces.
+#[derive(Debug)]
+struct Zeros(usize);
+
+const PIECE: usize = 8192;
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.min(PIECE);
+        self.0 -= piece;
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(Bytes::from(vec![0; piece])))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0 as u64)
+    }
+}
+
+impl Service for Scripted {
+    type Body = Zeros;
+    type Error = Infallible;
+
+    async fn call(&self, mut request: Request<RequestBody>, _: Connection) -> Result<Response<Zeros>, Infallible> {
+        let path = request.uri().path().to_owned();
+        let mut response = Response::new(Zeros(0));
+        match path.as_str() {
+            "/body" => match request.into_body().collect().await {
+                Ok(body) => *response.body_mut() = Zeros(body.to_bytes().len()),
+                Err(error) => {
+                    let status = error.reason().map_or(StatusCode::IM_A_TEAPOT, Reason::status);
+                    *response.status_mut() = status;
+                }
+            },
+            "/unread" => *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE,
+            "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
+            "/large" => *response.body_mut() = Zeros(10 << 20),
+            "/tunnel" => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                tokio::task::spawn_local(async move {
+                    let mut io = upgrade.await.unwrap();
+                    echo(&mut io).await;
+                });
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response.headers_mut().insert(CONNECTION, "upgrade".parse().unwrap());
+                response.headers_mut().insert(UPGRADE, "websocket".parse().unwrap());
+            }
+            _ => {}
+        }
+        Ok(response)
+    }
+}
+
+/// Sends back what comes, until the other side is silent.
+async fn echo(io: &mut hyper::upgrade::Upgraded) {
+    use hyper::rt::{Read, ReadBuf, Write};
+    loop {
+        let mut space = [0; 64];
+        let mut buffer = ReadBuf::new(&mut space);
+        std::future::poll_fn(|context| Pin::new(&mut *io).poll_read(context, buffer.unfilled())).await.unwrap();
+        if buffer.filled().is_empty() {
+            return;
+        }
+        let mut rest = buffer.filled();
+        while !rest.is_empty() {
+            let written = std::future::poll_fn(|context| Pin::new(&mut *io).poll_write(context, rest)).await.unwrap();
+            rest = &rest[written..];
+        }
+    }
+}
+
+/// A client at the other end of a pipe.
+struct Client {
+    io: DuplexStream,
+    serving: JoinHandle<Option<Close>>,
+    around: Rc<Surroundings<Scripted>>,
+    began: Instant,
+}
+
+impl Client {
+    fn connect(engine: Engine) -> Self {
+        let around = Rc::new(Surroundings {
+            service: Rc::new(Scripted),
+            limits: Arc::default(),
+            counters: Arc::default(),
+            memory: Arc::default(),
+            registry: Rc::default(),
+            listener: "test",
+            tls: None,
+        });
+        let (io, server) = tokio::io::duplex(4096);
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let connection = Connection { peer, listener: "test", secure: false, engine };
+        let shared = Rc::clone(&around);
+        let serving = tokio::task::spawn_local(async move {
+            speak(server, BytesMut::new(), connection, &shared).await.map(|(_, close)| close)
+        });
+        Self { io, serving, around, began: Instant::now() }
+    }
+
+    /// Sends bytes, as far as anyone reads them.
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.io.write_all(bytes.as_ref()).await;
+    }
+
+    /// What comes until the connection is closed, and seconds since it began.
+    async fn rest(&mut self) -> (Vec<u8>, u64) {
+        let mut bytes = Vec::new();
+        self.io.read_to_end(&mut bytes).await.unwrap();
+        (bytes, self.began.elapsed().as_secs())
+    }
+
+    /// What comes until the head of an answer is complete, and as many bytes of body as it says.
+    async fn answer(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            assert_eq!(self.io.read(&mut byte).await.unwrap(), 1, "{}", String::from_utf8_lossy(&bytes));
+            bytes.push(byte[0]);
+        }
+        let head = String::from_utf8(bytes).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.io.read_exact(&mut body).await.unwrap();
+        head
+    }
+
+    async fn close(self) -> Option<Close> {
+        self.serving.await.unwrap()
+    }
+
+    fn limit(&self, limit: ConnectionLimit) -> u64 {
+        self.around.counters.limit(limit)
+    }
+}
+
+/// Runs a test where local tasks can be spawned.
+async fn locally<R>(test: impl Future<Output = R>) -> R {
+    LocalSet::new().run_until(test).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_bytes_tell_the_protocol() {
+    for (text, expected) in [
+        (&b"GET / HTTP/1.1\r\n"[..], Some(Engine::H1)),
+        (b"P", None),
+        (b"POST", Some(Engine::H1)),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Engine::H2)),
+        (b"PRI * HTTP/2.0\r\n\r\nXX", Some(Engine::H1)),
+        (b"PRI * HTTP/2.0\r\n", None),
+        (b"", None),
+    ] {
+        let (mut client, mut server) = tokio::io::duplex(4096);
+        client.write_all(text).await.unwrap();
+        let began = Instant::now();
+        let counters = Counters::default();
+        let found = detect(&mut server, &Limits::default(), &counters).await;
+        assert_eq!(found.as_ref().map(|(engine, _)| *engine), expected, "{text:?}");
+        if let Some((_, first)) = found {
+            assert_eq!(first, text);
+            continue;
+        }
+        assert_eq!(began.elapsed().as_secs(), 10);
+        drop(server);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.contains("http.timeout"), !text.is_empty(), "{answer}");
+        assert_eq!(counters.refusal(Reason::HttpTimeout), u64::from(!text.is_empty()));
+    }
+}
