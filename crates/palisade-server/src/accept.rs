@@ -1,0 +1,136 @@
+//! Accepting connections: one loop per worker and listener.
+//!
+//! Before each, it is asked whether there may be one more at all: memory and descriptors pause
+//! accepting, so that clients wait in the kernel's queue and find another instance. A connection
+//! that its own count doesn't allow is accepted and closed at once.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::TcpListener;
+
+use crate::admission::{Admission, AdmissionRule};
+use crate::connection::{self, Registry, Service, Surroundings};
+use crate::counters::{ConnectionLimit, Counters};
+use crate::descriptors::Descriptors;
+use crate::limits::Limits;
+use crate::memory::{Memory, Pressure};
+use crate::swap::Swap;
+use crate::tls::Tls;
+
+/// What all workers ask before they accept: one for the process.
+#[derive(Debug)]
+pub struct Door {
+    /// Limits of connections that are accepted from now on.
+    pub limits: Swap<Limits>,
+    /// What happened.
+    pub counters: Arc<Counters>,
+    /// Connections that are open.
+    pub admission: Arc<Admission>,
+    /// Memory.
+    pub memory: Arc<Memory>,
+    /// File descriptors.
+    pub descriptors: Descriptors,
+}
+
+/// One listener of a worker.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) name: &'static str,
+    pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// How long accepting pauses when something runs out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often memory and descriptors are measured.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+impl Door {
+    /// With these limits, for the process as it is now.
+    pub fn new(limits: Limits, rule: AdmissionRule) -> Self {
+        Self {
+            limits: Swap::new(limits),
+            counters: Arc::default(),
+            admission: Arc::new(Admission::new(rule)),
+            memory: Arc::default(),
+            descriptors: Descriptors::of_process(),
+        }
+    }
+
+    /// Measures memory and descriptors every second, for as long as it runs. For the runtime of
+    /// slow things: it reads files.
+    pub async fn keep_measured(&self) {
+        loop {
+            self.memory.sample();
+            self.descriptors.sample();
+            tokio::time::sleep(SAMPLE).await;
+        }
+    }
+
+    /// What forbids to accept, if anything does.
+    fn closed(&self) -> Option<ConnectionLimit> {
+        if self.memory.pressure() >= Pressure::AcceptNone {
+            Some(ConnectionLimit::Memory)
+        } else if !self.descriptors.allow_accept() {
+            Some(ConnectionLimit::Descriptors)
+        } else {
+            None
+        }
+    }
+}
+
+/// Accepts for as long as it runs.
+pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service: Rc<S>, registry: Rc<Registry>) {
+    loop {
+        if let Some(limit) = door.closed() {
+            door.counters.limit_acted(limit);
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        let (socket, peer) = match entrance.socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                recover(&error, &door.counters).await;
+                continue;
+            }
+        };
+        door.descriptors.accepted();
+        match door.admission.admit(peer.ip()) {
+            Ok(slot) => {
+                // Answers are written whole; waiting for more would only delay them. A socket that
+                // is gone already says so on its first read.
+                let _ = socket.set_nodelay(true);
+                let around = Surroundings {
+                    service: Rc::clone(&service),
+                    limits: door.limits.load(),
+                    counters: Arc::clone(&door.counters),
+                    memory: Arc::clone(&door.memory),
+                    registry: Rc::clone(&registry),
+                    listener: entrance.name,
+                    tls: entrance.tls.clone(),
+                };
+                tokio::task::spawn_local(connection::serve(socket, peer, slot, around));
+            }
+            Err(limit) => {
+                door.counters.limit_acted(limit);
+                drop(socket);
+            }
+        }
+    }
+}
+
+/// Waits if accepting again at once would fail again.
+async fn recover(error: &io::Error, counters: &Counters) {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNABORTED | Errno::INTR | Errno::CONNRESET) => return,
+        Some(Errno::MFILE | Errno::NFILE) => counters.limit_acted(ConnectionLimit::Descriptors),
+        Some(Errno::NOMEM | Errno::NOBUFS) => counters.limit_acted(ConnectionLimit::Memory),
+        Some(_) | None => {}
+    }
+    tokio::time::sleep(PAUSE).await;
+}
