@@ -23,6 +23,8 @@ pub(super) enum Step {
     Reset,
     /// Does nothing until the client closes the connection.
     Silence,
+    /// Reads and forgets until the client has sent its last byte.
+    UntilEnd,
     /// Reads the body and answers with it, and with its digest in `X-Digest`.
     Echo,
     /// Answers with the body's chunks as they arrive.
@@ -142,6 +144,12 @@ impl Answer {
     #[must_use]
     pub fn hold(self) -> Self {
         self.then(Step::Silence)
+    }
+
+    /// Then reads and forgets until the client has sent its last byte.
+    #[must_use]
+    pub fn until_end(self) -> Self {
+        self.then(Step::UntilEnd)
     }
 
     /// Then sends one chunk of a chunked body.

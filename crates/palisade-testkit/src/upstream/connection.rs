@@ -47,6 +47,7 @@ pub(super) async fn serve<S: Socket>(socket: S, number: usize, script: &Script, 
                     return Ok(());
                 }
                 Step::Silence => return wire.drain().await,
+                Step::UntilEnd => wire.drain().await?,
                 Step::Echo => echo(&mut wire, &mut body, seen).await?,
                 Step::Mirror => mirror(&mut wire, &mut body, seen).await?,
                 Step::WebSocket => return websocket::serve(&mut wire, &request).await,

@@ -13,15 +13,16 @@ mod connection;
 mod digest;
 mod websocket;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -47,6 +48,15 @@ pub struct Upstream {
     seen: Arc<Seen>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+/// An address of the loopback interface at which connections are refused, and that nobody else
+/// gets. An upstream may be started there, stopped and started again.
+#[derive(Debug)]
+pub struct Nowhere {
+    address: SocketAddr,
+    /// Bound and not listening: that is what refuses, and what keeps the port.
+    _socket: TcpSocket,
 }
 
 /// What a client did so far.
@@ -117,10 +127,7 @@ impl Upstream {
         address: SocketAddr,
         script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?.to_string();
-        Self::run(address, Listener::Tcp(listener), Arc::new(script))
+        Self::run(Listener::Tcp(address), Arc::new(script))
     }
 
     /// Starts one on a Unix socket.
@@ -128,21 +135,25 @@ impl Upstream {
     /// # Errors
     /// When the path could not be bound.
     pub fn start_unix(path: &Path, script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = std::os::unix::net::UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
-        Self::run(path.display().to_string(), Listener::Unix(listener), Arc::new(script))
+        Self::run(Listener::Unix(path.to_owned()), Arc::new(script))
     }
 
-    /// An address of the loopback interface at which nobody listens.
+    /// A place at which nobody listens.
     ///
     /// # Errors
-    /// When no port could be bound to find one.
-    pub fn nowhere() -> io::Result<SocketAddr> {
-        std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+    /// When no port could be bound.
+    pub fn nowhere() -> io::Result<Nowhere> {
+        // Found without sharing, so that the port is nobody else's.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Ok(Nowhere { address, _socket: bind(address)? })
     }
 
-    fn run(address: String, listener: Listener, script: Script) -> io::Result<Self> {
+    fn run(listener: Listener, script: Script) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (listener, address) = {
+            let _inside = runtime.enter();
+            listener.listen()?
+        };
         let seen = Arc::new(Seen::default());
         let (stop, stopped) = oneshot::channel();
         let inside = Arc::clone(&seen);
@@ -194,6 +205,24 @@ impl Upstream {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         true
+    }
+}
+
+impl Nowhere {
+    /// The address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl fmt::Display for Nowhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
     }
 }
 
@@ -249,33 +278,54 @@ impl Seen {
 }
 
 enum Listener {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener),
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
-async fn accept(listener: Listener, script: Script, seen: Arc<Seen>) -> io::Result<()> {
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    fn listen(self) -> io::Result<(Listening, String)> {
+        match self {
+            Self::Tcp(address) => {
+                let listener = bind(address)?.listen(1024)?;
+                let address = listener.local_addr()?.to_string();
+                Ok((Listening::Tcp(listener), address))
+            }
+            Self::Unix(path) => Ok((Listening::Unix(UnixListener::bind(&path)?), path.display().to_string())),
+        }
+    }
+}
+
+/// Binds an address, also if it is bound already by this process's user.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+async fn accept(listener: Listening, script: Script, seen: Arc<Seen>) -> io::Result<()> {
     // Dropping the set ends every connection.
     let mut connections = JoinSet::new();
     match listener {
-        Listener::Tcp(listener) => {
-            let listener = TcpListener::from_std(listener)?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let number = seen.accepted.fetch_add(1, Ordering::SeqCst);
-                connections.spawn(serve(stream, number, Arc::clone(&script), Arc::clone(&seen)));
-                while connections.try_join_next().is_some() {}
-            }
-        }
-        Listener::Unix(listener) => {
-            let listener = UnixListener::from_std(listener)?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                let number = seen.accepted.fetch_add(1, Ordering::SeqCst);
-                connections.spawn(serve(stream, number, Arc::clone(&script), Arc::clone(&seen)));
-                while connections.try_join_next().is_some() {}
-            }
-        }
+        Listening::Tcp(listener) => loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let number = seen.accepted.fetch_add(1, Ordering::SeqCst);
+            connections.spawn(serve(stream, number, Arc::clone(&script), Arc::clone(&seen)));
+            while connections.try_join_next().is_some() {}
+        },
+        Listening::Unix(listener) => loop {
+            let (stream, _) = listener.accept().await?;
+            let number = seen.accepted.fetch_add(1, Ordering::SeqCst);
+            connections.spawn(serve(stream, number, Arc::clone(&script), Arc::clone(&seen)));
+            while connections.try_join_next().is_some() {}
+        },
     }
 }
 
