@@ -1,0 +1,230 @@
+//! The waiting that [`crate::limiter`] decides about.
+//!
+//! A request asks once, before anybody looks at who sent it. The answer is a [`Permit`] that keeps
+//! its place in flight until it is dropped, at once or after some time in the queue; or it is
+//! [`Shed`].
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use palisade_core::{Monotonic, RouteId};
+
+use crate::ambient::Ambient;
+use crate::limiter::{Arrival, Bounds, DEADLINE, Limiter, Turn};
+
+/// The door in front of one application, in one worker.
+#[derive(Debug)]
+pub struct Admission {
+    limiter: RefCell<Limiter<Rc<Waiter>>>,
+    ambient: Rc<Ambient>,
+}
+
+/// A place in flight, given back when this is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Rc<Admission>,
+    route: RouteId,
+    admitted: Monotonic,
+}
+
+/// The request was turned away: more are under way than the application answers in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more requests are under way than the application answers in time")]
+pub struct Shed;
+
+/// How full it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Requests in the queue.
+    pub waiting: usize,
+    /// How many may be in flight.
+    pub limit: u32,
+}
+
+#[derive(Debug, Default)]
+struct Waiter {
+    turn: Cell<Option<Turn>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Admission {
+    /// Nothing in flight.
+    pub fn new(bounds: Bounds, ambient: Rc<Ambient>) -> Rc<Self> {
+        Rc::new(Self { limiter: RefCell::new(Limiter::new(bounds)), ambient })
+    }
+
+    /// Asks for a place for a request to `route` that arrived at `now`.
+    ///
+    /// # Errors
+    /// When there is no place, no room to wait, or the wait was too long.
+    pub async fn admit(self: &Rc<Self>, route: RouteId, now: Monotonic) -> Result<Permit, Shed> {
+        let arrival = self.limiter.borrow_mut().arrive(now);
+        match arrival {
+            Arrival::Admit => Ok(self.permit(route, now)),
+            Arrival::Shed => Err(Shed),
+            Arrival::Wait => self.wait(route, now).await,
+        }
+    }
+
+    /// How full it is.
+    pub fn load(&self) -> Load {
+        let limiter = self.limiter.borrow();
+        Load { in_flight: limiter.in_flight(), waiting: limiter.waiting(), limit: limiter.limit() }
+    }
+
+    async fn wait(self: &Rc<Self>, route: RouteId, now: Monotonic) -> Result<Permit, Shed> {
+        let waiter = Rc::new(Waiter::default());
+        let (id, evicted) = self.limiter.borrow_mut().wait(Rc::clone(&waiter), now);
+        if let Some(evicted) = evicted {
+            evicted.take(Turn::Shed);
+        }
+        let _leave = Leave { admission: self, id, waiter: &waiter };
+        let mut deadline = pin!(tokio::time::sleep(DEADLINE));
+        let turn = poll_fn(|context| {
+            if let Some(turn) = waiter.turn.take() {
+                return Poll::Ready(turn);
+            }
+            *waiter.waker.borrow_mut() = Some(context.waker().clone());
+            deadline.as_mut().poll(context).map(|()| Turn::Shed)
+        });
+        match turn.await {
+            Turn::Admit => Ok(self.permit(route, self.ambient.now())),
+            Turn::Shed => Err(Shed),
+        }
+    }
+
+    fn permit(self: &Rc<Self>, route: RouteId, admitted: Monotonic) -> Permit {
+        Permit { admission: Rc::clone(self), route, admitted }
+    }
+
+    /// Calls those whose turn has come.
+    fn settle(&self) {
+        if self.limiter.borrow().is_idle() {
+            return;
+        }
+        let now = self.ambient.now();
+        loop {
+            let next = self.limiter.borrow_mut().next(now);
+            let Some((waiter, turn)) = next else { return };
+            waiter.take(turn);
+        }
+    }
+}
+
+impl Permit {
+    /// Tells the limiter how long the application took to begin its answer. Not to be told: time
+    /// that the client took to send its body.
+    pub fn answered(&self, latency: Duration, now: Monotonic) {
+        self.admission.limiter.borrow_mut().answered(self.route.0, self.admitted, latency, now);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.admission.limiter.borrow_mut().finish();
+        self.admission.settle();
+    }
+}
+
+impl Waiter {
+    fn take(&self, turn: Turn) {
+        self.turn.set(Some(turn));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Leaves the queue however the wait ends; a place that was given and not taken is given on.
+struct Leave<'a> {
+    admission: &'a Admission,
+    id: u64,
+    waiter: &'a Waiter,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.admission.limiter.borrow_mut().leave(self.id);
+        if self.waiter.turn.take() == Some(Turn::Admit) {
+            self.admission.limiter.borrow_mut().finish();
+            self.admission.settle();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A door for two at once, with a clock that follows the runtime's.
+    fn door() -> (Rc<Admission>, impl Fn() -> Monotonic) {
+        let start = Instant::now();
+        let now = move || Monotonic::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap());
+        (Admission::new(Bounds::share(2, 1, 1), Rc::new(Ambient::new(now, || 0))), now)
+    }
+
+    const ROUTE: RouteId = RouteId(0);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_permit_calls_the_next() {
+        let (door, now) = door();
+        let first = door.admit(ROUTE, now()).await.unwrap();
+        let _second = door.admit(ROUTE, now()).await.unwrap();
+        let mut third = pin!(door.admit(ROUTE, now()));
+        assert!(third.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(door.load(), Load { in_flight: 2, waiting: 1, limit: 2 });
+        drop(first);
+        third.await.unwrap();
+        assert_eq!(door.load(), Load { in_flight: 1, waiting: 0, limit: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_second_they_are_turned_away() {
+        let (door, now) = door();
+        let _held = (door.admit(ROUTE, now()).await.unwrap(), door.admit(ROUTE, now()).await.unwrap());
+        let before = Instant::now();
+        assert_eq!(door.admit(ROUTE, now()).await.unwrap_err(), Shed);
+        assert_eq!(before.elapsed().as_millis(), 1000);
+        assert_eq!(door.load().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_turns_away_at_once() {
+        let (door, now) = door();
+        let _held = (door.admit(ROUTE, now()).await.unwrap(), door.admit(ROUTE, now()).await.unwrap());
+        let mut waiting = [Box::pin(door.admit(ROUTE, now())), Box::pin(door.admit(ROUTE, now()))];
+        for wait in &mut waiting {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let before = Instant::now();
+        assert_eq!(door.admit(ROUTE, now()).await.unwrap_err(), Shed);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_gives_the_place_on() {
+        let (door, now) = door();
+        let first = door.admit(ROUTE, now()).await.unwrap();
+        let _second = door.admit(ROUTE, now()).await.unwrap();
+        let mut third = Box::pin(door.admit(ROUTE, now()));
+        let mut fourth = Box::pin(door.admit(ROUTE, now()));
+        for wait in [&mut third, &mut fourth] {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        // The third is called, and leaves before it hears of it.
+        drop(first);
+        drop(third);
+        let _fourth = fourth.await.unwrap();
+        assert_eq!(door.load(), Load { in_flight: 2, waiting: 0, limit: 2 });
+    }
+}
