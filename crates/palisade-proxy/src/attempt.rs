@@ -1,0 +1,321 @@
+//! One try: a connection, the request on it, the answer's head.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use palisade_core::{Monotonic, Reason};
+use tokio::sync::oneshot;
+
+use crate::body::{Outgoing, Progress, Streamable};
+use crate::deadline::Deadline;
+use crate::error::Failure;
+use crate::http1::{self, Switched};
+use crate::http2::{self, Origin};
+use crate::lease::Lease;
+use crate::replay::Replay;
+use crate::retry::Cause;
+use crate::server::{Flight, Server};
+use crate::settings::{Protocol, Timeouts};
+use crate::upstream::Upstream;
+use crate::wire::TooMuch;
+
+/// What a try sends.
+pub(crate) struct Message<B> {
+    pub(crate) head: Parts,
+    pub(crate) body: Outgoing<B>,
+}
+
+/// How a try is made.
+pub(crate) struct Terms<'a> {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) connection: Connection,
+    pub(crate) switch: Switch,
+    pub(crate) progress: Option<&'a Rc<Progress>>,
+}
+
+/// Which connections may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    Any,
+    /// A new one: the last kept one was dead, and the next would be too.
+    New,
+}
+
+/// Whether the request asks to switch the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    No,
+    Asked,
+}
+
+/// An answer's head, with everything that its body needs.
+pub(crate) struct Answered<B: 'static> {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) lease: Lease<B>,
+    pub(crate) switched: Option<oneshot::Receiver<Switched>>,
+}
+
+/// A try without an answer.
+pub(crate) struct Failed<B> {
+    pub(crate) cause: Cause,
+    pub(crate) failure: Failure,
+    /// What there is to send again, if it is still there.
+    pub(crate) message: Option<Message<B>>,
+}
+
+impl<B: Streamable> Upstream<B> {
+    /// Sends `message` to `server` once.
+    pub(crate) async fn attempt(
+        &self,
+        server: &Rc<Server<B>>,
+        message: Message<B>,
+        terms: Terms<'_>,
+        now: Monotonic,
+    ) -> Result<Answered<B>, Failed<B>> {
+        let flight = Flight::new(server, now);
+        // A WebSocket begins in HTTP/1.1, whatever else is spoken.
+        match (self.settings.protocol, terms.switch) {
+            (Protocol::Http1, _) | (_, Switch::Asked) => self.attempt_http1(flight, message, terms).await,
+            (Protocol::H2 | Protocol::H2c, Switch::No) => self.attempt_http2(flight, message, terms).await,
+        }
+    }
+
+    async fn attempt_http1(
+        &self,
+        flight: Flight<B>,
+        message: Message<B>,
+        terms: Terms<'_>,
+    ) -> Result<Answered<B>, Failed<B>> {
+        let server = Rc::clone(&flight.server);
+        let kept = match terms.connection {
+            Connection::Any => server.idle.borrow_mut().take(http1::Idle::is_usable),
+            Connection::New => None,
+        };
+        let idle = match kept {
+            Some(idle) => idle,
+            None => match http1::dial(&server, self.tls.as_ref(), terms.timeouts).await {
+                Ok(idle) => {
+                    flight.succeeded();
+                    idle
+                }
+                Err(error) => return Err(self.not_connected(&flight, &error, message)),
+            },
+        };
+        let mut lease = idle.lend(flight, terms.progress.cloned());
+        let switched = match terms.switch {
+            Switch::No => None,
+            Switch::Asked => Some(lease.expect_switch()),
+        };
+        let replay = self.replay(&message);
+        let read_before = lease.line.meter.read();
+        lease.line.meter.expect_head();
+        let Some(sender) = &mut lease.sender else { return Err(Failed::canceled(message)) };
+        let sent = sender.try_send_request(Request::from_parts(message.head, message.body));
+        let head = wait(sent, &terms).await;
+        lease.line.meter.expect_body();
+        match head {
+            Ok(response) => {
+                server.answered();
+                Ok(Answered { response, lease: Lease::Http1(lease), switched })
+            }
+            Err(error) => {
+                let silent = lease.line.meter.read() == read_before;
+                Err(failed(error, silent, replay, terms.progress))
+            }
+        }
+    }
+
+    async fn attempt_http2(
+        &self,
+        flight: Flight<B>,
+        mut message: Message<B>,
+        terms: Terms<'_>,
+    ) -> Result<Answered<B>, Failed<B>> {
+        let server = Rc::clone(&flight.server);
+        let line = match http2::acquire(&server, self.tls.as_ref(), terms.timeouts).await {
+            Ok((line, origin)) => {
+                if origin == Origin::Dialed {
+                    flight.succeeded();
+                }
+                line
+            }
+            Err(error) => return Err(self.not_connected(&flight, &error, message)),
+        };
+        to_absolute_form(&mut message.head, &server);
+        let mut sender = line.sender();
+        let lease = line.lend(flight, terms.progress.cloned());
+        let replay = self.replay(&message);
+        let sent = sender.try_send_request(Request::from_parts(message.head, message.body));
+        match wait(sent, &terms).await {
+            Ok(response) => {
+                server.answered();
+                Ok(Answered { response, lease: Lease::Http2(lease), switched: None })
+            }
+            Err(error) => {
+                if matches!(error, NoHead::Late) {
+                    lease.retire();
+                }
+                // Frames of this stream aren't counted; that its head didn't come is known.
+                let silent = error.is_unprocessed();
+                Err(failed(error, silent, replay, terms.progress))
+            }
+        }
+    }
+
+    /// What is kept to send a request again that may have been written.
+    fn replay(&self, message: &Message<B>) -> Option<Replay<'_>> {
+        let repeatable = message.head.method.is_idempotent() && matches!(message.body, Outgoing::Empty);
+        repeatable.then(|| Replay::of(&message.head, &self.spare))
+    }
+
+    fn not_connected(&self, flight: &Flight<B>, error: &crate::error::ConnectError, message: Message<B>) -> Failed<B> {
+        flight.failed(self.ambient.now());
+        let failure = Failure::upstream(Reason::UpstreamUnreachable, error);
+        Failed { cause: Cause::Connect, failure, message: Some(message) }
+    }
+}
+
+/// Why there is no head.
+enum NoHead<B> {
+    /// The connection says so.
+    Error(Box<TrySendError<Request<Outgoing<B>>>>),
+    /// The time is up.
+    Late,
+}
+
+/// Waits for the head. The time runs anew while the request's body is still being sent: an upload
+/// may take longer than an answer.
+async fn wait<B>(
+    sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing<B>>>>>,
+    terms: &Terms<'_>,
+) -> Result<Response<Incoming>, NoHead<B>> {
+    let mut sent = pin!(sent);
+    let frames = || terms.progress.map_or(0, |progress| progress.frames());
+    let mut seen = frames();
+    terms.deadline.set(terms.timeouts.response);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = sent.as_mut().poll(context) {
+            return Poll::Ready(result.map_err(|error| NoHead::Error(Box::new(error))));
+        }
+        if terms.deadline.poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        if seen == frames() {
+            return Poll::Ready(Err(NoHead::Late));
+        }
+        seen = frames();
+        terms.deadline.set(terms.timeouts.response);
+        terms.deadline.poll(context).map(|()| Err(NoHead::Late))
+    })
+    .await
+}
+
+fn failed<B>(error: NoHead<B>, silent: bool, replay: Option<Replay<'_>>, progress: Option<&Rc<Progress>>) -> Failed<B> {
+    let mut error = match error {
+        NoHead::Late => {
+            let failure = Failure::Upstream { reason: Reason::UpstreamTimeout, detail: "no answer in time".to_owned() };
+            return Failed { cause: Cause::Other, failure, message: None };
+        }
+        NoHead::Error(error) => error,
+    };
+    if let Some(body) = progress.and_then(|progress| progress.take_error()) {
+        return Failed { cause: Cause::Other, failure: Failure::Body(body), message: None };
+    }
+    let unsent = error.take_message();
+    let error = error.into_error();
+    let reason = if is_malformed(&error) { Reason::UpstreamMalformed } else { Reason::UpstreamReset };
+    let failure = Failure::upstream(reason, &error);
+    if let Some(request) = unsent {
+        let (head, body) = request.into_parts();
+        return Failed { cause: Cause::Unsent, failure, message: Some(Message { head, body }) };
+    }
+    let cause = if silent && reason == Reason::UpstreamReset { Cause::Closed } else { Cause::Other };
+    let head = replay.and_then(|replay| replay.restore());
+    Failed { cause, failure, message: head.map(|head| Message { head, body: Outgoing::Empty }) }
+}
+
+impl<B> NoHead<B> {
+    /// Whether an HTTP/2 server can't have begun to answer this stream, or said that it hasn't
+    /// acted upon it.
+    fn is_unprocessed(&self) -> bool {
+        let Self::Error(error) = self else { return false };
+        match source::<h2::Error>(error.error()) {
+            Some(error) if error.is_reset() => error.reason() == Some(h2::Reason::REFUSED_STREAM),
+            Some(error) => error.is_io() || error.is_go_away(),
+            None => true,
+        }
+    }
+}
+
+impl<B> Failed<B> {
+    fn canceled(message: Message<B>) -> Self {
+        let detail = "the connection was taken back".to_owned();
+        let failure = Failure::Upstream { reason: Reason::UpstreamReset, detail };
+        Self { cause: Cause::Unsent, failure, message: Some(message) }
+    }
+}
+
+fn is_malformed(error: &hyper::Error) -> bool {
+    error.is_parse()
+        || source::<TooMuch>(error).is_some()
+        || source::<h2::Error>(error).is_some_and(|error| {
+            error.is_library() && error.reason().is_some_and(|reason| reason == h2::Reason::PROTOCOL_ERROR)
+        })
+}
+
+/// The error of type `E` among the sources of `error`. An I/O error hides its own first source.
+fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// HTTP/2 wants the authority in the target and no `Host`.
+fn to_absolute_form<B>(head: &mut Parts, server: &Server<B>) {
+    head.headers.remove(http::header::CONNECTION);
+    let host = head.headers.remove(HOST);
+    if head.uri.authority().is_some() {
+        return;
+    }
+    let authority = host.as_ref().unwrap_or(&server.authority);
+    let Ok(authority) = Authority::try_from(authority.as_bytes()) else { return };
+    let scheme = match server.address {
+        crate::address::Address::Https(_) => Scheme::HTTPS,
+        crate::address::Address::Http(_) | crate::address::Address::Unix(_) => Scheme::HTTP,
+    };
+    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let absolute = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    if let Ok(absolute) = absolute {
+        head.uri = absolute;
+    }
+}
+
+/// How long the application took: from the try's start, or from the last byte of the request's
+/// body if that came later. Nothing is known of one that answers before that byte.
+pub(crate) fn latency(began: Monotonic, answered: Monotonic, progress: Option<&Rc<Progress>>) -> Option<Duration> {
+    let from = match progress {
+        None => began,
+        Some(progress) => progress.ended()?.max(began),
+    };
+    Some(answered.since(from))
+}

@@ -1,0 +1,132 @@
+//! An answer's body on its way to the client.
+//!
+//! It ends well only if the application ended it. A connection that closes earlier, or a pause
+//! that is too long, is an error: a cut answer must never look like a whole one. With the end,
+//! the connection goes back to the pool; a body that is dropped before closes it, because the
+//! client has left and the application should stop.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::admission::Permit;
+use crate::deadline::Deadline;
+use crate::error::BodyError;
+use crate::lease::Lease;
+use crate::trailers::Trailers;
+
+/// The body of an answer. It holds the request's place in flight until it ends or is dropped.
+pub struct ResponseBody<B: 'static> {
+    incoming: Incoming,
+    /// The connection; `None` as soon as the body ended, well or not.
+    lease: Option<Lease<B>>,
+    permit: Option<Permit>,
+    trailers: Trailers,
+    deadline: Deadline,
+    idle: Duration,
+    waiting: Waiting,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    No,
+    ForUpstream,
+}
+
+/// What a body is made of.
+pub(crate) struct Source<B: 'static> {
+    pub(crate) incoming: Incoming,
+    pub(crate) lease: Lease<B>,
+    pub(crate) permit: Option<Permit>,
+    pub(crate) trailers: Trailers,
+    pub(crate) deadline: Deadline,
+    pub(crate) idle: Duration,
+}
+
+impl<B> ResponseBody<B> {
+    pub(crate) fn new(source: Source<B>) -> Self {
+        let Source { incoming, lease, permit, trailers, deadline, idle } = source;
+        let ended = incoming.is_end_stream();
+        let mut body = Self { incoming, lease: Some(lease), permit, trailers, deadline, idle, waiting: Waiting::No };
+        if ended {
+            body.end();
+        }
+        body
+    }
+
+    fn end(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.finish();
+        }
+        self.permit = None;
+    }
+
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.lease = None;
+        self.permit = None;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl<B> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if this.lease.is_none() {
+            return Poll::Ready(None);
+        }
+        let frame = match Pin::new(&mut this.incoming).poll_frame(context) {
+            Poll::Pending => {
+                // The time runs only while the application is waited for, not while the client
+                // takes what it has.
+                if this.waiting == Waiting::No {
+                    this.waiting = Waiting::ForUpstream;
+                    this.deadline.set(this.idle);
+                }
+                return match this.deadline.poll(context) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => this.fail(BodyError::Idle),
+                };
+            }
+            Poll::Ready(None) => {
+                this.end();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(error))) => return this.fail(BodyError::Cut(error)),
+            Poll::Ready(Some(Ok(frame))) => frame,
+        };
+        this.waiting = Waiting::No;
+        match frame.into_trailers() {
+            Ok(fields) => {
+                this.end();
+                Poll::Ready(this.trailers.keep(fields).map(|fields| Ok(Frame::trailers(fields))))
+            }
+            Err(data) => {
+                if this.incoming.is_end_stream() {
+                    this.end();
+                }
+                Poll::Ready(Some(Ok(data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lease.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl<B> std::fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseBody").field("ended", &self.lease.is_none()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! A connected socket, whatever its kind, with what the proxy has to know of its bytes.
+//!
+//! It counts the bytes that came, since a request may be sent again only if none did. It bounds
+//! what may come before an answer's head is complete, since interim answers have no end of their
+//! own. And it keeps a failed write to itself until the reading side has ended: an application
+//! that refuses an upload answers, then closes; the answer is still to be read when the next
+//! write fails.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+
+/// The most bytes of interim answers and head before an answer.
+const HEADS_MAX: u64 = 1 << 20;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+/// A socket under a protocol.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: Stream,
+    meter: Rc<Meter>,
+    write: Write,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Open,
+    Failed,
+}
+
+/// What came over a socket.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    read: Cell<u64>,
+    read_max: Cell<u64>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> (Self, Rc<Meter>) {
+        let meter = Rc::new(Meter { read: Cell::new(0), read_max: Cell::new(u64::MAX) });
+        (Self { stream, meter: Rc::clone(&meter), write: Write::Open }, meter)
+    }
+
+    fn written<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match result {
+            Poll::Ready(Err(error)) if is_gone(&error) => {
+                self.write = Write::Failed;
+                Poll::Pending
+            }
+            other => other,
+        }
+    }
+}
+
+impl Meter {
+    /// Bytes that came so far.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// From here to the answer's head only so much may come.
+    pub(crate) fn expect_head(&self) {
+        self.read_max.set(self.read.get().saturating_add(HEADS_MAX));
+    }
+
+    /// The head has come; the body may be long.
+    pub(crate) fn expect_body(&self) {
+        self.read_max.set(u64::MAX);
+    }
+}
+
+/// The error of reading more than may come before an answer's head.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("too many interim answers")]
+pub(crate) struct TooMuch;
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        })?;
+        let read = this.meter.read.get() + (buffer.filled().len() - before) as u64;
+        this.meter.read.set(read);
+        Poll::Ready(if read > this.meter.read_max.get() { Err(io::Error::other(TooMuch)) } else { Ok(()) })
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.write == Write::Failed {
+            return Poll::Pending;
+        }
+        let result = match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        this.written(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.write == Write::Failed {
+            return Poll::Pending;
+        }
+        let result = match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        };
+        this.written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.write == Write::Failed {
+            return Poll::Pending;
+        }
+        let result = match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
+        };
+        this.written(result)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
