@@ -146,7 +146,7 @@ fn forwarded_is_read_by_its_grammar() {
     check("for=\"[2001:db8::1]:567\"", "2001:db8::1");
     check("for=\"[2001:db8::1]\"", "2001:db8::1");
     check("for=6.6.6.6, for=1.2.3.4, for=10.0.0.1", "1.2.3.4");
-    check("for=1.2.3.4;host=\"x\\\"y,z\\\\\", for=10.0.0.1", "1.2.3.4");
+    check("for=6.6.6.6, for=1.2.3.4;host=\"x\\\"y,z\\\\\", for=10.0.0.1", "1.2.3.4");
 
     let bad = [
         "for=unknown",

@@ -184,6 +184,8 @@ fn names_of_a_query() {
     assert_eq!(names(&x(65)), [x(64)]);
     assert_eq!(names(&format!("{}%C3%A9", x(63))), [x(63)]);
     assert_eq!(names(&format!("{}%C3%A9", x(62))), [format!("{}\u{e9}", x(62))]);
+    assert_eq!(names(&format!("{}%F0%9F%98%80", x(61))), [x(61)]);
+    assert_eq!(names(&format!("{}%F0%9F%98%80", x(60))), [format!("{}\u{1f600}", x(60))]);
 }
 
 /// Paths of the pieces that rules are about.

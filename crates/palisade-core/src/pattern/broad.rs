@@ -34,7 +34,7 @@ impl Pattern {
         let mut reached = Reached(1);
         for segment in segments {
             let as_data = self.step(reached, segment);
-            reached = if segment.contains("%2F") {
+            reached = if segment.contains('%') && segment.contains("%2F") {
                 let as_slashes = segment.split("%2F").fold(reached, |reached, piece| self.step(reached, piece));
                 Reached(as_data.0 | as_slashes.0)
             } else {
@@ -42,6 +42,9 @@ impl Pattern {
             };
             if reached == Reached(0) {
                 return false;
+            }
+            if self.is_at_rest(reached) {
+                return true;
             }
         }
         self.ends(reached)
@@ -64,6 +67,11 @@ impl Pattern {
         Reached(next)
     }
 
+    /// Whether nothing is left of the pattern but `**`, so that the path may go on in any way.
+    fn is_at_rest(&self, reached: Reached) -> bool {
+        matches!(self.segments(), [before @ .., Segment::Rest] if reached.0 >> before.len() != 0)
+    }
+
     /// Whether the path may end here: nothing is left of the pattern but what matches nothing.
     fn ends(&self, reached: Reached) -> bool {
         let optional = |segment: &Segment| match segment {
@@ -78,6 +86,10 @@ impl Pattern {
 
 /// A segment without its parameters, and without dots and blanks at its end.
 fn bare(segment: &str) -> &str {
+    // Nearly all segments have nothing of the kind.
+    if !segment.bytes().any(|byte| matches!(byte, b';' | b'%' | b'.')) {
+        return segment;
+    }
     let mut name = segment.split(';').next().unwrap_or(segment);
     name = name.split("%3B").next().unwrap_or(name);
     while let Some(shorter) = name.strip_suffix('.').or_else(|| name.strip_suffix("%20")) {
