@@ -31,6 +31,8 @@ pub enum Secrets {
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) name: String,
+    /// Nothing for a text that the caller had.
+    pub(crate) path: Option<PathBuf>,
     pub(crate) content: Result<Vec<u8>, String>,
 }
 
@@ -87,7 +89,7 @@ impl Inputs {
 
     /// The same with a further text laid over it.
     pub fn and_text(mut self, name: &str, text: impl Into<Vec<u8>>) -> Self {
-        self.sources.push(Source { name: name.to_owned(), content: Ok(text.into()) });
+        self.sources.push(Source { name: name.to_owned(), path: None, content: Ok(text.into()) });
         self
     }
 
@@ -103,6 +105,11 @@ impl Inputs {
         self
     }
 
+    /// The files that were read.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().filter_map(|source| source.path.as_ref())
+    }
+
     /// The same with secrets treated otherwise.
     pub fn secrets(mut self, secrets: Secrets) -> Self {
         self.secrets = secrets;
@@ -112,7 +119,11 @@ impl Inputs {
 
 impl Source {
     fn read(path: &Path) -> Self {
-        Self { name: path.display().to_string(), content: read_bounded(path, FILE_BYTES_MAX) }
+        Self {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            content: read_bounded(path, FILE_BYTES_MAX),
+        }
     }
 
     /// Its text without a byte order mark, or why it can't be used.

@@ -1,4 +1,24 @@
 //! Assembly: listeners, TLS, snapshot, reload, drain.
+//!
+//! [`Process`] is the gateway as a whole. Its workers answer requests, each on a thread of its own;
+//! everything slow runs beside them. Nothing here decides about a request: the order of the
+//! questions is the guard's, the way to the application the proxy's.
+
+pub mod announce;
+mod certificates;
+mod drain;
+mod ending;
+mod gateway;
+mod gauges;
+mod live;
+mod panic;
+mod process;
+pub mod protection;
+mod reload;
+mod seat;
+mod settings;
+mod status;
+mod told;
 
 pub mod accept;
 pub mod admin;
@@ -15,3 +35,6 @@ pub mod swap;
 pub mod tick;
 pub mod tls;
 pub mod worker;
+
+pub use drain::Ended;
+pub use process::{Process, Read, StartError};

@@ -21,6 +21,8 @@ pub enum Value<'a> {
     Number(u64),
     /// Several texts.
     Texts(&'a [String]),
+    /// Several objects of texts.
+    Objects(&'a [Vec<(&'a str, &'a str)>]),
 }
 
 impl Events {
@@ -57,6 +59,13 @@ pub(crate) fn write(
             Value::Texts(texts) => {
                 json::array(object.other_key(key), *texts, |out, text| json::string(out, text.as_bytes()));
             }
+            Value::Objects(objects) => json::array(object.other_key(key), *objects, |out, fields| {
+                let mut object = Object::open(out);
+                for (key, text) in fields {
+                    json::string(object.other_key(key), text.as_bytes());
+                }
+                object.close();
+            }),
         }
     }
     object.close();

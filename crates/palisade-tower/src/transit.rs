@@ -94,7 +94,12 @@ impl<'a, C: Close> Transit<'a, C> {
     ) -> (Self, Option<Refusal>) {
         let Incoming { target, authority, peer, now, entropy } = incoming;
         let (arrival, filtered) = protection.edge.arrive(&mut parts.headers, peer, now, entropy);
-        let (path, malformed) = match protection.edge.path(target.path()) {
+        let sent = match target.path() {
+            // About the server as a whole (RFC 9112 section 3.2.4).
+            "*" if parts.method == http::Method::OPTIONS => Ok(Path::asterisk()),
+            path => protection.edge.path(path),
+        };
+        let (path, malformed) = match sent {
             Ok(path) => (path, None),
             // A path without normal form belongs to no route; its record shows an empty one.
             Err(refusal) => (Path::empty(), Some(refusal)),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use palisade_core::config::Secret;
 use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -14,12 +15,21 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::files::{self, Mark};
 
 /// The files of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Pair {
     /// The chain in PEM, the server's own certificate first.
     pub certificate: PathBuf,
     /// The private key in PEM.
-    pub key: PathBuf,
+    pub key: Key,
+}
+
+/// Where a private key is.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// In a file, read again when it changes.
+    File(PathBuf),
+    /// Known already, from an environment variable.
+    Given(Secret),
 }
 
 /// Loaded certificates, found by name.
@@ -81,6 +91,16 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
+impl Key {
+    /// How an error names it.
+    fn place(&self) -> PathBuf {
+        match self {
+            Self::File(file) => file.clone(),
+            Self::Given(_) => PathBuf::from("the environment"),
+        }
+    }
+}
+
 impl CertificateStore {
     /// Loads all pairs. The first is shown to clients that name no known host.
     ///
@@ -136,11 +156,16 @@ fn load(pair: &Pair) -> Result<Arc<CertifiedKey>, TlsError> {
     let Some(chain) = chain.ok().filter(|chain| !chain.is_empty()) else {
         return Err(TlsError::NoCertificate { file: certificate.clone() });
     };
-    let der = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| TlsError::NoKey { file: key.clone() })?;
+    let place = key.place();
+    let pem = match key {
+        Key::File(file) => read(file)?,
+        Key::Given(secret) => secret.reveal().to_vec(),
+    };
+    let der = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::NoKey { file: place.clone() })?;
     match CertifiedKey::from_der(chain, der, &ring::default_provider()) {
         Ok(certified) => Ok(Arc::new(certified)),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(TlsError::OtherKey { key: key.clone(), certificate: certificate.clone() })
+            Err(TlsError::OtherKey { key: place, certificate: certificate.clone() })
         }
         Err(source) => Err(TlsError::Unusable { certificate: certificate.clone(), source }),
     }

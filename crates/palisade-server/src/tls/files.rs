@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CertificateStore, Certificates, Pair, TlsError};
+use super::{CertificateStore, Certificates, Key, Pair, TlsError};
 
 /// What became of new files.
 #[derive(Debug)]
@@ -51,7 +51,16 @@ pub async fn watch(pairs: Vec<Pair>, certificates: Arc<Certificates>, mut report
 }
 
 pub(super) fn marks(pairs: &[Pair]) -> Vec<[Mark; 2]> {
-    pairs.iter().map(|pair| [mark(&pair.certificate), mark(&pair.key)]).collect()
+    pairs
+        .iter()
+        .map(|pair| {
+            let key = match &pair.key {
+                Key::File(file) => mark(file),
+                Key::Given(_) => None,
+            };
+            [mark(&pair.certificate), key]
+        })
+        .collect()
 }
 
 fn mark(file: &Path) -> Mark {

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use self::certificates::{CertificateStore, Pair, TlsError};
+pub use self::certificates::{CertificateStore, Key, Pair, TlsError};
 pub use self::files::{Change, watch};
 use crate::swap::Swap;
 

@@ -1,0 +1,176 @@
+//! What a worker makes of a snapshot: the protection, and the way to the application.
+//!
+//! A request takes one [`Live`] when it arrives and keeps it to its end, so it sees exactly one
+//! snapshot. A reload makes another one and takes over the upstream connections whose settings
+//! stayed equal.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Uri;
+use palisade_config::{Forwarding, HostHeader, PublicUrl, ServerGroup, Snapshot, UpstreamProtocol, WebScheme};
+use palisade_core::{Reply, Route};
+use palisade_proxy::limiter::Bounds;
+use palisade_proxy::{Address, Admission, Ambient, Sentry, Settings, SetupError, Timeouts, Upstream};
+use palisade_tower::edge::Arrival;
+use palisade_tower::transit::Protection;
+
+use crate::gateway::ForwardedBody;
+use crate::protection;
+use crate::redirect::Redirect;
+use crate::told::{Encrypted, Names, Options};
+
+/// A snapshot and what all workers make of it alike.
+pub(crate) struct Plan {
+    /// What the config says.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The edge and the routes.
+    pub(crate) protection: Protection,
+    /// What the application is told about its client.
+    pub(crate) names: Names,
+    redirect: Redirect,
+    settings: Vec<Settings>,
+}
+
+/// One worker's share of a plan.
+pub(crate) struct Live {
+    pub(crate) plan: Arc<Plan>,
+    groups: Vec<Option<Group>>,
+}
+
+/// The servers of one application, and the door in front of them.
+#[derive(Clone)]
+pub(crate) struct Group {
+    pub(crate) upstream: Rc<Upstream<ForwardedBody>>,
+    pub(crate) admission: Rc<Admission>,
+}
+
+/// Why a worker can't use a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// An address is none for the proxy.
+    #[error("`{0}` can't be used as an address of the application")]
+    Address(String, #[source] palisade_proxy::AddressError),
+    /// The servers can't be reached with these settings.
+    #[error("the application can't be reached as [app] says")]
+    Setup(#[from] SetupError),
+}
+
+impl Live {
+    /// Makes a worker's share of a snapshot. `before` lends the connections that may stay.
+    pub(crate) fn new(plan: Arc<Plan>, workers: u32, ambient: &Rc<Ambient>, before: Option<&Self>) -> Self {
+        let kept = before.map(|before| before.groups.as_slice()).unwrap_or_default();
+        let in_flight_max = |plan: &Plan| plan.snapshot.app.in_flight_max;
+        let same_door = before.is_some_and(|before| in_flight_max(&before.plan) == in_flight_max(&plan));
+        let ceiling = u32::try_from(in_flight_max(&plan)).unwrap_or(u32::MAX);
+        let groups = plan.settings.iter().map(|settings| {
+            let known = kept.iter().flatten().find(|group| group.upstream.settings() == settings);
+            let servers = u32::try_from(settings.servers.len()).unwrap_or(u32::MAX);
+            let admission = match known {
+                Some(group) if same_door => group.admission.clone(),
+                Some(_) | None => Admission::new(Bounds::share(ceiling, servers, workers), ambient.clone()),
+            };
+            let upstream = match known {
+                Some(group) => group.upstream.clone(),
+                // The plan was checked, so this holds. If it didn't, its requests would fail.
+                None => Upstream::new(settings.clone(), ambient.clone()).ok()?,
+            };
+            Some(Group { upstream, admission })
+        });
+        Self { groups: groups.collect(), plan }
+    }
+
+    /// How requests of a route are sent on, and by whom they are answered.
+    pub(crate) fn forwarding(&self, route: &Route) -> Option<(&Forwarding, &Group)> {
+        let forwarding = self.plan.snapshot.forwarding.of(route);
+        Some((forwarding, self.groups.get(forwarding.upstream)?.as_ref()?))
+    }
+
+    /// The answer beside TLS.
+    pub(crate) fn redirect(&self, uri: &Uri) -> Reply {
+        let (head, body) = self.plan.redirect.answer(uri).into_parts();
+        let fields = head.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Reply { status: head.status, head: fields, body }
+    }
+
+    /// How the application's SDK is told of the trace: with the client's flag, if it is told.
+    pub(crate) fn sentry(&self, arrival: &Arrival) -> Sentry {
+        if !self.plan.snapshot.performance.sentry {
+            return Sentry::Untold;
+        }
+        Sentry::Told { flag: arrival.trace.parent.and_then(|parent| parent.sentry) }
+    }
+
+    /// All groups, for gauges.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().flatten()
+    }
+}
+
+impl Plan {
+    /// Prepares a snapshot, so that no worker can fail to use it.
+    ///
+    /// # Errors
+    ///
+    /// What can't be used, and why.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, sample: [u8; 16]) -> Result<Self, LiveError> {
+        let settings: Vec<_> =
+            snapshot.upstreams.iter().map(|group| settings(&snapshot, group)).collect::<Result<_, _>>()?;
+        settings.iter().try_for_each(Settings::check)?;
+        let origin = snapshot.app.public_url.as_ref().map(PublicUrl::origin).unwrap_or_default();
+        Ok(Self {
+            protection: protection::of(&snapshot, sample),
+            names: names(&snapshot),
+            redirect: Redirect::new(&origin),
+            settings,
+            snapshot,
+        })
+    }
+}
+
+fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Settings, LiveError> {
+    let mut servers = Vec::with_capacity(group.servers.len());
+    let mut private_ca = Vec::new();
+    for server in &group.servers {
+        let address = server.address.to_string();
+        servers.push(address.parse::<Address>().map_err(|error| LiveError::Address(address, error))?);
+        private_ca.extend_from_slice(server.ca.as_deref().unwrap_or_default());
+    }
+    Ok(Settings {
+        servers,
+        protocol: match snapshot.app.protocol {
+            UpstreamProtocol::Http1 => palisade_proxy::Protocol::Http1,
+            UpstreamProtocol::H2 => palisade_proxy::Protocol::H2,
+            UpstreamProtocol::H2c => palisade_proxy::Protocol::H2c,
+        },
+        host: match snapshot.app.host_header {
+            HostHeader::Keep => palisade_proxy::HostHeader::Keep,
+            HostHeader::Upstream => palisade_proxy::HostHeader::Upstream,
+        },
+        private_ca: (!private_ca.is_empty()).then(|| private_ca.into()),
+    })
+}
+
+/// The proxy's time limits for a route.
+pub(crate) fn timeouts(forwarding: &Forwarding) -> Timeouts {
+    Timeouts {
+        connect: forwarding.connect,
+        response: forwarding.response,
+        body_idle: forwarding.body_idle,
+        stream_idle: forwarding.stream_idle,
+        ..Timeouts::default()
+    }
+}
+
+fn names(snapshot: &Snapshot) -> Names {
+    let options = Options { forwarded: snapshot.app.forwarded };
+    let public = snapshot.app.public_url.as_ref().map(|url| {
+        let encrypted = if url.scheme() == WebScheme::Https { Encrypted::Yes } else { Encrypted::No };
+        (url.authority().to_string(), encrypted)
+    });
+    let hosts = match &snapshot.app.hosts {
+        palisade_config::ServedHosts::Any => Vec::new(),
+        palisade_config::ServedHosts::Listed(hosts) => hosts.iter().map(|host| host.to_string().into()).collect(),
+    };
+    Names::new(public.as_ref().map(|(authority, encrypted)| (authority.as_str(), *encrypted)), hosts, &options)
+}

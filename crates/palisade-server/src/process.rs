@@ -1,0 +1,294 @@
+//! The gateway as a process: start, serve, end.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use palisade_config::{Inputs, Report, Seed, Snapshot, load};
+use palisade_store::counters::memory::Table;
+use palisade_store::{Counters, Records};
+use palisade_telemetry::{Telemetry, TelemetryError};
+use palisade_tower::clock;
+use palisade_tower::guard::Stores;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use crate::accept::Door;
+use crate::admin::{Admin, Ask};
+use crate::drain::{self, Ended};
+use crate::gateway::REDIRECT;
+use crate::gauges::{Board, gauges};
+use crate::listen::{ListenError, Sockets};
+use crate::live::{LiveError, Plan};
+use crate::reload::{self, Reloader, Workers};
+use crate::seat::Seat;
+use crate::status::Status;
+use crate::tick::Tick;
+use crate::tls::{self, Change, Tls, TlsError};
+use crate::worker::{Listener, Worker, WorkerError};
+use crate::{announce, certificates, settings};
+
+/// Reads the configuration, at the start and at every reload.
+pub type Read = Box<dyn Fn() -> Inputs + Send + Sync>;
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is invalid.
+    #[error("the configuration is invalid")]
+    Config(Box<Report>),
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The admin address can't be listened on.
+    #[error("cannot listen on {address} for the admin listener")]
+    Admin {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The application can't be reached as the configuration says.
+    #[error(transparent)]
+    Application(#[from] LiveError),
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Telemetry could not start.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// A worker could not start.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The system has no thread or descriptor left.
+    #[error("cannot start a runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// A gateway that serves.
+pub struct Process {
+    runtime: Runtime,
+    shared: Arc<Shared>,
+    end: Arc<Notify>,
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+    report: Report,
+}
+
+/// What all parts of the process share.
+pub(crate) struct Shared {
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) workers: Workers,
+    pub(crate) reloader: Reloader,
+}
+
+/// Random bits that last as long as the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secrets {
+    /// For the keys of counters.
+    pub(crate) seed: Seed,
+    /// For the choice of traces.
+    pub(crate) sample: [u8; 16],
+}
+
+/// Records that policies may look up, in memory.
+const RECORDS_MAX: usize = 100_000;
+
+/// Threads for everything slow.
+const SLOW_THREADS: usize = 2;
+
+/// How long slow tasks have once every request is over.
+const SLOW_END: Duration = Duration::from_millis(200);
+
+impl Process {
+    /// Starts everything: when this returns, requests are answered.
+    ///
+    /// # Errors
+    ///
+    /// Why the gateway can't run. Nothing is left behind.
+    pub fn start(read: Read) -> Result<Self, StartError> {
+        let mut random = fastrand::Rng::new();
+        let secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
+        let (snapshot, report) = load(&read(), secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
+        let plan = Arc::new(Plan::new(Arc::new(snapshot), secrets.sample)?);
+        let snapshot = plan.snapshot.clone();
+        let count = snapshot.app.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+        let tls = certificates::tls(&snapshot)?;
+        let sockets = Sockets::bind(snapshot.app.listen, count)?;
+        let redirect = redirect(&snapshot, count)?;
+        let public = sockets.address();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(SLOW_THREADS)
+            .thread_name("slow")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let admin = admin_listener(&runtime, &snapshot)?;
+        let telemetry = Arc::new(Telemetry::start(settings::telemetry(&snapshot), settings::labels(&snapshot))?);
+        let parts = Parts {
+            stores: Arc::new(Stores {
+                counters: Counters::Memory(Table::new(snapshot.table)),
+                records: Records::new(RECORDS_MAX),
+            }),
+            door: Arc::new(Door::new(settings::limits(&snapshot), settings::admission(&snapshot))),
+            telemetry,
+            status: Arc::default(),
+            board: Arc::default(),
+        };
+        let workers = parts.workers(&plan, listeners(sockets, redirect, tls.as_ref()))?;
+        let slow = Arc::new(Tick::new(clock::monotonic()));
+        let ticks = workers.ticks();
+        parts.status.started(ticks.into_iter().chain([slow.clone()]).collect());
+        let reloader = Reloader {
+            read,
+            secrets,
+            plan: Mutex::new(plan),
+            certificates: tls.map(|tls| tls.certificates().clone()),
+            turn: tokio::sync::Mutex::default(),
+        };
+        let Parts { stores, door, telemetry, status, board } = parts;
+        let shared = Arc::new(Shared { telemetry, status, stores, door, board, workers, reloader });
+        let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+        let process = Self { runtime, shared, end: Arc::default(), public, admin: admin_address, report };
+        process.spawn_slow(slow, admin);
+        Ok(process)
+    }
+
+    /// Where clients reach it.
+    pub fn public(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where operators reach it.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What the configuration's reader had to say beside the snapshot.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.reloader.snapshot()
+    }
+
+    /// Runs until a signal asks for the end, and then until everything that was under way is over.
+    ///
+    /// # Errors
+    ///
+    /// If the system lets nobody listen for signals.
+    pub fn run(self) -> std::io::Result<Ended> {
+        let Self { runtime, shared, end, public, admin, .. } = self;
+        announce::started(&shared.telemetry.events(), public, admin);
+        let ended = runtime.block_on(drain::run(&shared));
+        end.notify_waiters();
+        // Workers first, so that the records of what they cut are told; then the log.
+        shared.workers.stop();
+        runtime.shutdown_timeout(SLOW_END);
+        shared.telemetry.shutdown();
+        ended
+    }
+
+    /// Everything that isn't a request: the admin listener, measuring, watching, looking for the
+    /// application.
+    fn spawn_slow(&self, tick: Arc<Tick>, admin: Option<TcpListener>) {
+        let (shared, snapshot) = (self.shared.clone(), self.snapshot());
+        let events = shared.telemetry.events();
+        self.runtime.spawn(async move { tick.run().await });
+        let door = shared.door.clone();
+        self.runtime.spawn(async move { door.keep_measured().await });
+        self.runtime.spawn(announce::look_for_application(snapshot.clone(), events.clone()));
+        if let Some(listener) = admin {
+            let admin = Arc::new(Admin::new(snapshot.admin.hosts.clone(), shared.telemetry.clone(), ask(&shared)));
+            let end = self.end.clone();
+            self.runtime.spawn(async move { admin.serve(listener, end.notified()).await });
+        }
+        if let (Some(tls), Some(certificates)) = (&snapshot.app.tls, shared.reloader.certificates.clone()) {
+            let pairs = certificates::pairs(tls);
+            self.runtime.spawn(tls::watch(pairs, certificates, move |change| match change {
+                Change::Replaced => events.emit("certificates_replaced", &[]),
+                Change::Kept(error) => announce::trouble(&events, "certificates_kept", &error),
+            }));
+        }
+        self.runtime.spawn(reload::watch(shared));
+    }
+}
+
+/// What workers are made from, before there are any.
+struct Parts {
+    telemetry: Arc<Telemetry>,
+    status: Arc<Status>,
+    stores: Arc<Stores>,
+    door: Arc<Door>,
+    board: Arc<Board>,
+}
+
+impl Parts {
+    fn workers(&self, plan: &Arc<Plan>, listeners: Vec<Vec<Listener>>) -> Result<Workers, WorkerError> {
+        let count = u32::try_from(listeners.len()).unwrap_or(u32::MAX);
+        let start = |(index, listeners)| {
+            let seat = Seat {
+                index,
+                workers: count,
+                plan: plan.clone(),
+                stores: self.stores.clone(),
+                status: self.status.clone(),
+                board: self.board.clone(),
+                telemetry: self.telemetry.worker(),
+            };
+            Worker::start(index, listeners, self.door.clone(), move || seat.take())
+        };
+        Ok(Workers::new(listeners.into_iter().enumerate().map(start).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The listeners of each worker.
+fn listeners(sockets: Sockets, redirect: Option<Sockets>, tls: Option<&Arc<Tls>>) -> Vec<Vec<Listener>> {
+    let public = sockets.into_each().into_iter();
+    let mut listeners: Vec<_> =
+        public.map(|socket| vec![Listener { name: "public", socket, tls: tls.cloned() }]).collect();
+    let redirects = redirect.map(Sockets::into_each).unwrap_or_default();
+    for (worker, socket) in listeners.iter_mut().zip(redirects) {
+        worker.push(Listener { name: REDIRECT, socket, tls: None });
+    }
+    listeners
+}
+
+fn redirect(snapshot: &Snapshot, count: NonZeroUsize) -> Result<Option<Sockets>, ListenError> {
+    let address = snapshot.app.tls.as_ref().and_then(|tls| tls.redirect);
+    address.map(|address| Sockets::bind(address, count)).transpose()
+}
+
+fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = snapshot.admin.listen else { return Ok(None) };
+    let failed = |source| StartError::Admin { address, source };
+    let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let _inside = runtime.enter();
+    TcpListener::from_std(socket).map(Some).map_err(failed)
+}
+
+/// What the admin listener asks the rest of the process.
+fn ask(shared: &Arc<Shared>) -> Ask {
+    let (of_conditions, of_gauges, of_reload) = (shared.clone(), shared.clone(), shared.clone());
+    Ask {
+        conditions: Box::new(move || of_conditions.status.conditions(clock::monotonic())),
+        gauges: Box::new(move || {
+            let Shared { door, status, stores, board, reloader, .. } = &*of_gauges;
+            gauges(door, status, stores, board, format!("{:016x}", reloader.snapshot().hash()).into())
+        }),
+        reload: Box::new(move || {
+            let shared = of_reload.clone();
+            Box::pin(async move { reload::respond(&shared).await })
+        }),
+    }
+}

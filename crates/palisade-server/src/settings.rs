@@ -1,0 +1,72 @@
+//! What the parts of the process are told by a snapshot.
+
+use palisade_config::{Access, AddressForm, Only, Snapshot};
+use palisade_telemetry::settings::{self, LogFile, Settings, Told};
+
+use crate::admission::AdmissionRule;
+use crate::limits::Limits;
+
+/// The limits of connections.
+pub(crate) fn limits(snapshot: &Snapshot) -> Limits {
+    let app = &snapshot.app;
+    Limits {
+        head: app.header_timeout,
+        idle: app.idle_timeout,
+        head_bytes_max: app.header_bytes_max,
+        connections_max: app.connections_max,
+        connections_per_address_max: u32::try_from(app.connections_per_address_max).unwrap_or(u32::MAX),
+        ..Limits::default()
+    }
+}
+
+/// Who may have how many connections.
+pub(crate) fn admission(snapshot: &Snapshot) -> AdmissionRule {
+    let hops = snapshot.edge.hops.clone();
+    let limits = limits(snapshot);
+    AdmissionRule {
+        connections_max: limits.connections_max,
+        per_address_max: limits.connections_per_address_max,
+        trusts: Box::new(move |address| hops.trusts(address.into())),
+    }
+}
+
+/// Telemetry from the start on.
+pub(crate) fn telemetry(snapshot: &Snapshot) -> Settings {
+    Settings {
+        told: told(snapshot),
+        queue_bytes: snapshot.performance.queue_bytes,
+        max_series: snapshot.performance.series_max,
+        ..Settings::default()
+    }
+}
+
+/// What telemetry takes over with a reload.
+pub(crate) fn told(snapshot: &Snapshot) -> Told {
+    Told {
+        access: match &snapshot.log.access {
+            Access::Stdout => settings::Access::Stdout,
+            Access::Off => settings::Access::Off,
+            Access::File(file) => settings::Access::File(LogFile {
+                path: file.path.clone(),
+                rotate_bytes: file.rotate_bytes,
+                keep: file.keep,
+            }),
+        },
+        only: match snapshot.log.only {
+            Only::All => settings::Only::All,
+            Only::Notable => settings::Only::Notable,
+        },
+        address: match snapshot.log.address {
+            AddressForm::Full => settings::AddressForm::Full,
+            AddressForm::Masked => settings::AddressForm::Masked,
+            AddressForm::Off => settings::AddressForm::Off,
+        },
+        guess: if snapshot.performance.guess { settings::Guess::Shapes } else { settings::Guess::Off },
+        ..Told::default()
+    }
+}
+
+/// The labels of a snapshot's routes.
+pub(crate) fn labels(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
+    snapshot.routes.iter().map(|route| route.label.as_ref())
+}

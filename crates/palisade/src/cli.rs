@@ -1,0 +1,128 @@
+//! The command line, declared once: parsing, help, completions and the manual page follow.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Stands in front of a web application and makes it fit for production.
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, about, long_about = None, max_term_width = 100)]
+#[command(after_help = "Examples:\n  palisade demo\n  palisade run --upstream http://127.0.0.1:3000\n\n\
+    Exit codes: 0 good · 1 findings · 2 usage · 3 configuration invalid · 4 not reachable ·\n\
+    6 time limit reached · 130 interrupted")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway.
+    ///
+    /// Prints what it listens on and what every protection does, then one JSON line per request.
+    /// SIGHUP reloads the configuration; SIGTERM ends it once the requests under way are answered.
+    #[command(after_help = "Examples:\n  palisade run --upstream http://127.0.0.1:3000\n  \
+        palisade run --config /etc/palisade/palisade.toml --env production\n\n\
+        Exit codes: 0 ended as asked · 3 configuration invalid · 6 something was cut at the end")]
+    Run(Run),
+    /// Run the gateway in front of the reference application, on loopback.
+    ///
+    /// Needs nothing and leaves nothing behind: it writes only under a temporary directory.
+    #[command(after_help = "Examples:\n  palisade demo\n  palisade demo --traffic\n\nExit codes: 0 ended as asked")]
+    #[cfg(feature = "demo")]
+    Demo(Demo),
+    /// Find every mistake of the configuration at once.
+    #[command(
+        after_help = "Examples:\n  palisade check\n  palisade check --env production --no-secrets --format json\n\n\
+        Exit codes: 0 good · 3 configuration invalid"
+    )]
+    Check(Check),
+    /// Say what would happen to a request, what a code means, or what a key does.
+    #[command(after_help = "Examples:\n  palisade explain 'POST /api/chat' -H 'Origin: https://evil.example'\n  \
+        palisade explain http.unknown_host\n  palisade explain limits.per_ip\n\n\
+        Exit codes: 0 explained · 2 nothing by that name · 3 configuration invalid")]
+    Explain(Explain),
+    /// Print the JSON Schema of the configuration file, for editors.
+    #[command(after_help = "Examples:\n  palisade schema > palisade.schema.json\n  palisade schema | head\n\n\
+        Then begin palisade.toml with: #:schema ./palisade.schema.json\n\nExit codes: 0 printed")]
+    Schema,
+    /// Print the completions of a shell.
+    #[command(after_help = "Examples:\n  palisade completions bash > /etc/bash_completion.d/palisade\n  \
+        palisade completions zsh > ~/.zfunc/_palisade\n\nExit codes: 0 printed")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(
+        after_help = "Examples:\n  palisade man > palisade.1\n  palisade man | man -l -\n\nExit codes: 0 printed"
+    )]
+    Man,
+}
+
+/// Which configuration is read.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Source {
+    /// The file; else PALISADE_CONFIG, ./palisade.toml, /etc/palisade/palisade.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The environment: overlays palisade.NAME.toml from the same directory; else PALISADE_ENV.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The application; with it no file is needed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<String>,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Also send a little traffic.
+    #[arg(long)]
+    pub(crate) traffic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Don't read secrets, as in a pipeline that has none.
+    #[arg(long)]
+    pub(crate) no_secrets: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A request ('POST /api/chat'), a code (http.unknown_host) or a key (limits.per_ip).
+    #[arg(value_name = "REQUEST|CODE|KEY")]
+    pub(crate) what: String,
+    /// A field of the request, as curl takes it; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The address it comes from.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) from: std::net::IpAddr,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}

@@ -1,0 +1,138 @@
+//! How an explanation is told.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+use palisade_core::record::{Answer, Asked};
+use palisade_core::{Question, Record};
+use serde_json::json;
+
+use super::request::Ending;
+use crate::cli::Format;
+
+/// What happened to the request.
+pub(super) struct Story {
+    pub(super) record: Record,
+    pub(super) steps: Vec<Step>,
+    pub(super) ending: Ending,
+    /// What the edge has against it, for the operator.
+    pub(super) edge_detail: Option<Box<str>>,
+    pub(super) status: StatusCode,
+    /// What the gateway adds to the answer.
+    pub(super) head: Vec<(String, String)>,
+}
+
+/// One question and its answer.
+pub(super) struct Step {
+    stage: &'static str,
+    policy: &'static str,
+    shape: &'static str,
+    mode: &'static str,
+    place: String,
+    answer: &'static str,
+    reason: Option<&'static str>,
+    /// Why, in words.
+    why: String,
+}
+
+impl Step {
+    /// Tells one entry of the record, with what its question says about itself.
+    pub(super) fn new(asked: &Asked, questions: &[Question]) -> Self {
+        let question =
+            questions.iter().find(|one| (one.name, one.stage, one.mode) == (asked.policy, asked.stage, asked.mode));
+        let (answer, reason, why) = match &asked.answer {
+            Answer::Allow(note) => ("allow", None, note.as_deref().unwrap_or_default().to_owned()),
+            Answer::Respond => ("respond", None, String::new()),
+            Answer::Refuse(refusal) => {
+                let detail = refusal.detail.as_deref().map(str::to_owned);
+                ("refuse", Some(refusal.reason.code()), detail.unwrap_or_else(|| refusal.violated.join(", ")))
+            }
+            Answer::Silent => ("silent", None, "has nothing to say about this request".to_owned()),
+        };
+        Self {
+            stage: asked.stage.name(),
+            policy: asked.policy,
+            shape: question.map_or("", |question| question.policy.shape()),
+            mode: asked.mode.name(),
+            place: question.map_or_else(String::new, |question| question.place.to_string()),
+            answer,
+            reason,
+            why,
+        }
+    }
+}
+
+impl Story {
+    /// The whole story.
+    pub(super) fn render(&self, format: Format) -> String {
+        match format {
+            Format::Human => self.human(),
+            Format::Json => format!("{}\n", self.json()),
+        }
+    }
+
+    fn human(&self) -> String {
+        let Record { method, path, client, route_label, kind, .. } = &self.record;
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{method} {path}");
+        let _ = writeln!(text, "  client  {client}\n  route   {route_label} ({})\n", kind.name());
+        if let Some(detail) = &self.edge_detail {
+            let _ = writeln!(text, "  edge    refuse   {detail}\n");
+        }
+        for step in &self.steps {
+            let reason = step.reason.unwrap_or_default();
+            let mode = if step.mode == "enforce" { "" } else { step.mode };
+            let line = format!(
+                "  {:<10} {:<10} {:<8} {:<8} {mode:<7} {reason} {}",
+                step.stage, step.policy, step.shape, step.answer, step.why
+            );
+            let _ = writeln!(text, "{:<76} {}", line.trim_end(), step.place);
+        }
+        let _ = match self.ending {
+            Ending::Application => writeln!(text, "\nThe application answers. To its answer is added:"),
+            Ending::Here(Some(reason)) => {
+                writeln!(text, "\nRefused with {} {}: {}", self.status.as_u16(), reason.code(), reason.title())
+            }
+            Ending::Here(None) => writeln!(text, "\nAnswered with {}:", self.status),
+        };
+        for (name, value) in &self.head {
+            let _ = writeln!(text, "  {name}: {value}");
+        }
+        if let Ending::Here(Some(reason)) = self.ending {
+            let _ = writeln!(text, "\npalisade explain {} tells more.", reason.code());
+        }
+        text
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let policies: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| {
+                json!({
+                    "stage": step.stage, "policy": step.policy, "shape": step.shape, "mode": step.mode,
+                    "answer": step.answer, "reason": step.reason, "why": step.why, "place": step.place,
+                })
+            })
+            .collect();
+        let ending = match self.ending {
+            Ending::Application => json!({ "by": "application" }),
+            Ending::Here(reason) => json!({
+                "by": "gateway", "status": self.status.as_u16(), "code": reason.map(palisade_core::Reason::code),
+                "detail": self.edge_detail,
+            }),
+        };
+        json!({
+            "schema_version": 1,
+            "method": self.record.method.as_str(),
+            "path": self.record.path,
+            "client": self.record.client.to_string(),
+            "route": self.record.route_label.as_ref(),
+            "kind": self.record.kind.name(),
+            "policies": policies,
+            "ending": ending,
+            "head": self.head.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! `palisade run`: the gateway.
+
+use std::error::Error;
+
+use palisade_core::config::Severity;
+use palisade_core::{Mode, Question};
+use palisade_server::announce::chain;
+use palisade_server::{Ended, Process, Read, StartError};
+
+use crate::cli::Run;
+use crate::exit::Exit;
+use crate::{check, source};
+
+/// Runs the command.
+pub(crate) fn run(run: &Run) -> Exit {
+    // Told now, so that a name that can't be one ends the command; read again at every reload.
+    if let Err(error) = source::inputs(&run.source, run.upstream.as_deref()) {
+        eprintln!("palisade: {error}");
+        return Exit::Config;
+    }
+    let (config, upstream) = (run.source.clone(), run.upstream.clone());
+    let read: Read = Box::new(move || {
+        source::inputs(&config, upstream.as_deref())
+            // The file was there at the start. Without it a reload finds no upstream, and says so.
+            .unwrap_or_else(|_| palisade_config::Inputs::without_file("."))
+    });
+    match Process::start(read) {
+        Ok(process) => {
+            introduce(&process);
+            serve(process)
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn serve(process: Process) -> Exit {
+    match process.run() {
+        Ok(Ended::Complete) => Exit::Good,
+        Ok(Ended::Cut) => {
+            eprintln!("palisade: the time was up; what was still under way was cut");
+            Exit::TimeLimit
+        }
+        Ok(Ended::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            eprintln!("palisade: signals can't be listened for: {error}");
+            Exit::Config
+        }
+    }
+}
+
+/// Says why the gateway does not run.
+pub(crate) fn refuse(error: &StartError) -> Exit {
+    match error {
+        StartError::Config(report) => check::complain(report),
+        other => eprintln!("palisade: {}", chain(other as &dyn Error)),
+    }
+    Exit::Config
+}
+
+/// Says where it listens, what stands in front of what, and what every protection does.
+fn introduce(process: &Process) {
+    let snapshot = process.snapshot();
+    if process.report().problems.count(Severity::Warning) > 0 {
+        check::complain(process.report());
+    }
+    let scheme = if snapshot.app.tls.is_some() { "https" } else { "http" };
+    let servers = snapshot.upstreams.iter().flat_map(|group| &group.servers);
+    let servers: Vec<_> = servers.map(|server| server.address.to_string()).collect();
+    eprintln!("palisade {} · {scheme}://{} → {}", env!("CARGO_PKG_VERSION"), process.public(), servers.join(", "));
+    if let Some(admin) = process.admin() {
+        eprintln!("admin    · http://{admin} (metrics, health, traces)");
+    }
+    for question in snapshot.questions.iter() {
+        eprintln!("{}", describe(question));
+    }
+}
+
+fn describe(question: &Question) -> String {
+    let what = match question.mode {
+        Mode::Enforce => "on",
+        Mode::Report => "only reports what it would refuse",
+        Mode::Off => "off",
+    };
+    format!("  {:<9} {:<9} {what}   ({})", question.stage.name(), question.name, question.place)
+}
