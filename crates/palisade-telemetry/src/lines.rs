@@ -320,9 +320,8 @@ mod tests {
     fn a_reader_that_stops_loses_lines_and_is_told_how_many_by_one_line() {
         let (mut reader, pipe) = io::pipe().unwrap();
         let writer = Writer::start_bounded("lines", Stream(pipe), 256 * 1024).unwrap();
-        let line = [b"x".repeat(99), b"\n".to_vec()].concat();
         for _ in 0..50_000 {
-            writer.lines().add(&line);
+            writer.lines().add(&hundred());
         }
         let dropped = writer.lines().dropped();
         assert!(dropped > 10_000 && writer.lines().ratio() > 0.5);
@@ -349,21 +348,39 @@ mod tests {
         writer.close(Duration::from_millis(10));
     }
 
+    /// A line of a hundred bytes.
+    fn hundred() -> Vec<u8> {
+        [b"x".repeat(99), b"\n".to_vec()].concat()
+    }
+
     #[test]
-    fn events_find_room_in_a_full_buffer() {
-        let (mut reader, pipe) = io::pipe().unwrap();
-        let writer = Writer::start_bounded("lines", Stream(pipe), 256 * 1024).unwrap();
-        for _ in 0..10_000 {
-            writer.lines().add(&[b"x".repeat(99), b"\n".to_vec()].concat());
+    fn a_buffer_that_was_full_takes_nothing_until_half_of_it_is_free() {
+        let lines = Lines::new(1_000);
+        let mut timestamps = Timestamps::default();
+        lines.add(&hundred().repeat(11));
+        assert_eq!(lines.dropped(), 1);
+        assert_eq!(lines.take(Vec::new()).unwrap().len(), 1_000);
+        lines.written(499, &mut timestamps);
+        lines.add(&hundred());
+        lines.add(&hundred().repeat(2));
+        assert_eq!(lines.dropped(), 4);
+        lines.written(1, &mut timestamps);
+        lines.add(&hundred());
+        assert_eq!(lines.dropped(), 4);
+        let later = String::from_utf8(lines.take(Vec::new()).unwrap()).unwrap();
+        assert_eq!(later.lines().count(), 2);
+        assert!(later.lines().next().unwrap().ends_with("\"lost\":4}"), "{later}");
+    }
+
+    #[test]
+    fn events_have_room_of_their_own_and_a_bound() {
+        let lines = Lines::new(1_000);
+        lines.add(&hundred().repeat(11));
+        for _ in 0..1_000 {
+            lines.add_event(&hundred());
         }
-        writer.lines().add_event(b"the event\n");
-        let reading = std::thread::spawn(move || {
-            let mut text = String::new();
-            reader.read_to_string(&mut text).unwrap();
-            text
-        });
-        writer.close(PATIENCE);
-        assert!(reading.join().unwrap().lines().any(|line| line == "the event"));
+        assert_eq!(lines.take(Vec::new()).unwrap().len(), (1_000 + EVENTS_BYTES) / 100 * 100);
+        assert_eq!(lines.dropped(), 1 + 1_000 - EVENTS_BYTES as u64 / 100);
     }
 
     /// A disk that is full for a while, after some bytes.

@@ -132,13 +132,18 @@ mod tests {
     #[test]
     fn a_full_file_is_put_aside_and_the_oldest_goes() {
         let directory = tempfile::tempdir().unwrap();
-        let mut log = Rotated::open(settings(&directory, 2)).unwrap();
-        for line in ["1111\n", "2222\n", "3333\n", "4444\n", "5555\n", "6666\n", "7777\n"] {
+        let mut log = Rotated::open(settings(&directory, 3)).unwrap();
+        for line in ["0000\n", "0000\n", "1111\n", "2222\n", "3333\n", "4444\n", "5555\n", "6666\n", "7777\n"] {
             add(&mut log, line);
         }
         assert_eq!(
             files(&directory),
-            [pair("access.log", "7777\n"), pair("access.log.1", "5555\n6666\n"), pair("access.log.2", "3333\n4444\n")]
+            [
+                pair("access.log", "7777\n"),
+                pair("access.log.1", "5555\n6666\n"),
+                pair("access.log.2", "3333\n4444\n"),
+                pair("access.log.3", "1111\n2222\n"),
+            ]
         );
     }
 
