@@ -35,6 +35,7 @@ use crate::counters::Engine;
 use crate::ending::{Endable, Ending, Ends};
 use crate::health;
 use crate::live::{Group, Live, Plan, timeouts};
+use crate::memory::{Memory, Pressure};
 use crate::panic::{Caught, Panicked};
 use crate::status::Status;
 
@@ -57,6 +58,7 @@ pub(crate) struct Gateway {
     ending: Ending,
     ambient: Rc<Ambient>,
     workers: u32,
+    memory: Arc<Memory>,
 }
 
 /// Hands closed records to the worker's telemetry.
@@ -88,9 +90,10 @@ impl Gateway {
         telemetry: Rc<WorkerTelemetry>,
         ambient: Rc<Ambient>,
         workers: u32,
+        memory: Arc<Memory>,
     ) -> Self {
         let random = RefCell::new(fastrand::Rng::new());
-        Self { live, stores, status, telemetry, random, ending: Ending::default(), ambient, workers }
+        Self { live, stores, status, telemetry, random, ending: Ending::default(), ambient, workers, memory }
     }
 
     /// What requests that arrive now are served with.
@@ -169,7 +172,7 @@ impl Gateway {
         let Some((forwarding, group)) = live.forwarding(route) else {
             return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::InternalPanic)), &parts));
         };
-        let permit = match admit(group, &transit).await {
+        let permit = match self.admit(group, &transit).await {
             Ok(permit) => permit,
             Err(refusal) => return Ok(transit.end(Refused::Refusal(refusal), &parts)),
         };
@@ -182,6 +185,20 @@ impl Gateway {
         }
         let way = Way { gateway: self, live: &live, group, timeouts: timeouts(forwarding), permit };
         way.forward(transit, parts, body, target.query()).await
+    }
+
+    /// Lets a request in, at once or after a wait in the queue. Webhooks always come in: whoever
+    /// sent them may not try again. Event streams and tunnels leave the count with their head.
+    async fn admit(&self, group: &Group, transit: &Passing<'_>) -> Result<Option<Permit>, Refusal> {
+        let route = transit.sight.route;
+        if matches!(route.kind, Kind::Webhook | Kind::Own) {
+            return Ok(None);
+        }
+        let shed = || Refusal::new(Reason::ShedOverload).retry_after(Duration::from_secs(1));
+        if self.memory.pressure() >= Pressure::Refuse {
+            return Err(shed().detail("memory is short"));
+        }
+        group.admission.admit(route.id, transit.arrival.now.monotonic).await.map(Some).map_err(|_| shed())
     }
 
     /// The short answers about the gateway itself, before any policy.
@@ -223,19 +240,6 @@ impl Service for Gateway {
                 Ok(answer.map(|body| ObservedBody::unobserved(body, palisade_proxy::BodyError::reason)))
             }
         }
-    }
-}
-
-/// Lets a request in, at once or after a wait in the queue. Webhooks always come in: whoever sent
-/// them may not try again. Event streams and tunnels leave the count with their head.
-async fn admit(group: &Group, transit: &Passing<'_>) -> Result<Option<Permit>, Refusal> {
-    let route = transit.sight.route;
-    if matches!(route.kind, Kind::Webhook | Kind::Own) {
-        return Ok(None);
-    }
-    match group.admission.admit(route.id, transit.arrival.now.monotonic).await {
-        Ok(permit) => Ok(Some(permit)),
-        Err(_) => Err(Refusal::new(Reason::ShedOverload).retry_after(Duration::from_secs(1))),
     }
 }
 

@@ -244,6 +244,7 @@ impl Parts {
                 status: self.status.clone(),
                 board: self.board.clone(),
                 telemetry: self.telemetry.worker(),
+                memory: self.door.memory.clone(),
             };
             Worker::start(index, listeners, self.door.clone(), move || seat.take())
         };

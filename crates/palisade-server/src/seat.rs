@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::gateway::Gateway;
 use crate::gauges::Board;
 use crate::live::{Live, Plan};
+use crate::memory::Memory;
 use crate::status::Status;
 
 /// What a worker is given.
@@ -25,6 +26,7 @@ pub(crate) struct Seat {
     pub(crate) status: Arc<Status>,
     pub(crate) board: Arc<Board>,
     pub(crate) telemetry: WorkerTelemetry,
+    pub(crate) memory: Arc<Memory>,
 }
 
 /// How often a worker posts its gauges.
@@ -33,14 +35,14 @@ const POST: Duration = Duration::from_secs(1);
 impl Seat {
     /// Makes the worker's half of the gateway. To be called on its thread, within its runtime.
     pub(crate) fn take(self) -> Gateway {
-        let Self { index, workers, plan, stores, status, board, telemetry } = self;
+        let Self { index, workers, plan, stores, status, board, telemetry, memory } = self;
         let entropy = std::cell::RefCell::new(fastrand::Rng::new());
         let ambient = Rc::new(Ambient::new(clock::monotonic, move || entropy.borrow_mut().u64(..)));
         let live = Rc::new(std::cell::RefCell::new(Rc::new(Live::new(plan, workers, &ambient, None))));
         let telemetry = Rc::new(telemetry);
         spawn_local(tell(telemetry.clone()));
         spawn_local(post(index, board, live.clone()));
-        Gateway::new(live, stores, status, telemetry, ambient, workers)
+        Gateway::new(live, stores, status, telemetry, ambient, workers, memory)
     }
 }
 

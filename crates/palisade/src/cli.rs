@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Stands in front of a web application and makes it fit for production.
 #[derive(Debug, Parser)]
-#[command(name = "palisade", version, about, long_about = None, max_term_width = 100)]
+#[command(name = "palisade", version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  palisade demo\n  palisade run --upstream http://127.0.0.1:3000\n\n\
     Exit codes: 0 good · 1 findings · 2 usage · 3 configuration invalid · 4 not reachable ·\n\
     6 time limit reached · 130 interrupted")]
