@@ -18,7 +18,7 @@ use crate::connection::{Connection, RequestBody};
 use crate::counters::{ConnectionLimit, Engine, Handshake};
 use crate::limits::Limits;
 use crate::listen::Sockets;
-use crate::tls::{CertificateStore, Certificates, Pair, watch};
+use crate::tls::{CertificateStore, Certificates, Key, Pair, watch};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -134,7 +134,7 @@ fn stopping_ends_what_is_open() {
 
 fn write(pair: &Pair) -> CertificateDer<'static> {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["app.example".to_owned()]).unwrap();
-    std::fs::write(&pair.key, signing_key.serialize_pem()).unwrap();
+    std::fs::write(pair.certificate.with_file_name("tls.key"), signing_key.serialize_pem()).unwrap();
     std::fs::write(&pair.certificate, cert.pem()).unwrap();
     cert.der().clone()
 }
@@ -162,7 +162,7 @@ fn encrypted(
 #[test]
 fn new_handshakes_show_new_files_and_old_connections_stay() {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Pair { certificate: directory.path().join("tls.crt"), key: directory.path().join("tls.key") };
+    let pair = Pair { certificate: directory.path().join("tls.crt"), key: Key::File(directory.path().join("tls.key")) };
     let old = write(&pair);
     let store = CertificateStore::load(std::slice::from_ref(&pair)).unwrap();
     let certificates = Arc::new(Certificates::new(store));

@@ -413,3 +413,6 @@ impl Error for NoAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
