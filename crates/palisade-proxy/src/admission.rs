@@ -90,7 +90,7 @@ impl Admission {
             if let Some(turn) = waiter.turn.take() {
                 return Poll::Ready(turn);
             }
-            *waiter.waker.borrow_mut() = Some(context.waker().clone());
+            waiter.waker.replace(Some(context.waker().clone()));
             deadline.as_mut().poll(context).map(|()| Turn::Shed)
         });
         match turn.await {
@@ -135,7 +135,7 @@ impl Drop for Permit {
 impl Waiter {
     fn take(&self, turn: Turn) {
         self.turn.set(Some(turn));
-        if let Some(waker) = self.waker.borrow_mut().take() {
+        if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }

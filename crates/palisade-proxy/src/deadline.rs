@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use palisade_core::Monotonic;
 use tokio::sync::Notify;
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
 const TICK_MILLIS: u64 = 100;
@@ -28,7 +29,8 @@ pub(crate) struct Deadlines {
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<usize>>,
     resting: Cell<bool>,
-    wanted: Notify,
+    /// Wakes the timer up: for the first request after a rest, and when it is no longer needed.
+    wanted: Rc<Notify>,
 }
 
 #[derive(Debug)]
@@ -45,15 +47,18 @@ pub(crate) struct Deadline {
 }
 
 impl Deadlines {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
+    /// Starts the timer, as a local task that ends when the deadlines are dropped.
+    pub(crate) fn start() -> Rc<Self> {
+        let this = Rc::new(Self {
             start: Instant::now(),
             tick: Cell::new(0),
             slots: RefCell::default(),
             free: RefCell::default(),
             resting: Cell::new(true),
-            wanted: Notify::new(),
-        })
+            wanted: Rc::default(),
+        });
+        spawn_local(run(Rc::downgrade(&this), Rc::clone(&this.wanted)));
+        this
     }
 
     /// The time as of the last tick, for what need not be exact.
@@ -80,26 +85,6 @@ impl Deadlines {
         Deadline { deadlines: Rc::clone(self), place }
     }
 
-    /// Ticks until nobody has the deadlines any more.
-    pub(crate) async fn run(deadlines: Weak<Self>) {
-        let mut idle_ticks = 0;
-        loop {
-            let Some(this) = deadlines.upgrade() else { return };
-            if this.resting.get() {
-                this.wanted.notified().await;
-                idle_ticks = 0;
-            }
-            let next = this.start + Duration::from_millis(TICK_MILLIS * (this.tick.get() + 1));
-            drop(this);
-            sleep_until(next).await;
-            let Some(this) = deadlines.upgrade() else { return };
-            this.catch_up();
-            this.wake_due();
-            idle_ticks = if this.is_unused() { idle_ticks + 1 } else { 0 };
-            this.resting.set(idle_ticks > REST_AFTER);
-        }
-    }
-
     fn wake_due(&self) {
         let tick = self.tick.get();
         for slot in self.slots.borrow_mut().iter_mut().filter(|slot| slot.due <= tick) {
@@ -111,6 +96,35 @@ impl Deadlines {
 
     fn is_unused(&self) -> bool {
         self.free.borrow().len() == self.slots.borrow().len()
+    }
+}
+
+/// Ticks until nobody has the deadlines any more.
+async fn run(deadlines: Weak<Deadlines>, wanted: Rc<Notify>) {
+    let mut idle_ticks = 0;
+    loop {
+        let Some(this) = deadlines.upgrade() else { return };
+        if this.resting.get() {
+            // Not to keep what the others have dropped.
+            drop(this);
+            wanted.notified().await;
+            idle_ticks = 0;
+            continue;
+        }
+        let next = this.start + Duration::from_millis(TICK_MILLIS * (this.tick.get() + 1));
+        drop(this);
+        sleep_until(next).await;
+        let Some(this) = deadlines.upgrade() else { return };
+        this.catch_up();
+        this.wake_due();
+        idle_ticks = if this.is_unused() { idle_ticks + 1 } else { 0 };
+        this.resting.set(idle_ticks > REST_AFTER);
+    }
+}
+
+impl Drop for Deadlines {
+    fn drop(&mut self) {
+        self.wanted.notify_one();
     }
 }
 
@@ -132,19 +146,26 @@ impl Deadline {
         if slot.due <= self.deadlines.tick.get() {
             return Poll::Ready(());
         }
-        match &mut slot.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            empty => *empty = Some(context.waker().clone()),
+        if slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
         }
+        let former = slot.waker.replace(context.waker().clone());
+        // Whatever hangs on a waker is dropped with it, and may hold a deadline.
+        drop(slots);
+        drop(former);
         Poll::Pending
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some(slot) = self.deadlines.slots.borrow_mut().get_mut(self.place) {
-            *slot = Slot { due: u64::MAX, waker: None };
-        }
+        let mut slots = self.deadlines.slots.borrow_mut();
+        let former = slots.get_mut(self.place).and_then(|slot| {
+            slot.due = u64::MAX;
+            slot.waker.take()
+        });
+        drop(slots);
+        drop(former);
         self.deadlines.free.borrow_mut().push(self.place);
     }
 }
@@ -157,18 +178,12 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::task::{LocalSet, spawn_local};
+    use tokio::task::LocalSet;
 
     use super::*;
 
     async fn run<F: Future<Output = ()>>(test: impl FnOnce(Rc<Deadlines>) -> F) {
-        let deadlines = Deadlines::new();
-        let whole = async {
-            let timer = spawn_local(Deadlines::run(Rc::downgrade(&deadlines)));
-            test(Rc::clone(&deadlines)).await;
-            timer.abort();
-        };
-        LocalSet::new().run_until(whole).await;
+        LocalSet::new().run_until(async { test(Deadlines::start()).await }).await;
     }
 
     async fn passed(deadline: &Deadline) -> u128 {
@@ -204,6 +219,23 @@ mod tests {
             assert!((300..=500).contains(&after), "{after}");
         })
         .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_ends_with_the_deadlines() {
+        for pause in [0, 1, 60] {
+            let tasks = LocalSet::new();
+            let used = async {
+                let deadlines = Deadlines::start();
+                let deadline = deadlines.deadline();
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                drop(deadline);
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+            };
+            tasks.run_until(used).await;
+            // Ends when all its tasks have.
+            tokio::time::timeout(Duration::from_secs(1), tasks).await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

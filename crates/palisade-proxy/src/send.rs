@@ -191,6 +191,11 @@ impl<B: Streamable> Upstream<B> {
         if declared.is_some_and(|declared| declared != size) {
             head.headers.remove(CONTENT_LENGTH);
         }
+        // Without it some applications refuse a request whose method usually has a body.
+        let expects_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+        if size == Some(0) && expects_body && !head.headers.contains_key(CONTENT_LENGTH) {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         // Without it a body of unknown length would not be sent with methods that rarely have one.
         if size.is_none() && matches!(head.method, Method::GET | Method::HEAD) {
             head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

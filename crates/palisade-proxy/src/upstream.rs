@@ -35,8 +35,8 @@ pub struct Upstream<B: 'static> {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) budget: RefCell<Budget>,
     pub(crate) spare: Spare,
-    /// Its own tasks, ended with it.
-    tasks: [AbortHandle; 2],
+    /// Its own task, ended with it.
+    sweeper: AbortHandle,
 }
 
 /// What a probe found about a server.
@@ -55,12 +55,11 @@ impl<B: 'static> Upstream<B> {
     /// When no connection could ever be made with these settings.
     pub fn new(settings: Settings, ambient: Rc<Ambient>) -> Result<Rc<Self>, SetupError> {
         let tls = settings.tls()?;
-        let deadlines = Deadlines::new();
+        let deadlines = Deadlines::start();
         let servers = settings.servers.iter().map(|address| Server::new(address, &deadlines).map(Rc::new));
         let servers = servers.collect::<Result<_, _>>()?;
         Ok(Rc::new_cyclic(|this: &Weak<Self>| {
-            let timer = spawn_local(Deadlines::run(Rc::downgrade(&deadlines)));
-            let sweeper = spawn_local(sweep(Weak::clone(this)));
+            let sweeper = spawn_local(sweep(Weak::clone(this))).abort_handle();
             Self {
                 settings,
                 servers,
@@ -69,7 +68,7 @@ impl<B: 'static> Upstream<B> {
                 deadlines,
                 budget: RefCell::default(),
                 spare: Spare::default(),
-                tasks: [timer.abort_handle(), sweeper.abort_handle()],
+                sweeper,
             }
         }))
     }
@@ -138,9 +137,7 @@ impl Settings {
 
 impl<B> Drop for Upstream<B> {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.sweeper.abort();
     }
 }
 

@@ -98,7 +98,12 @@ impl AsyncRead for Wire {
         })?;
         let read = this.meter.read.get() + (buffer.filled().len() - before) as u64;
         this.meter.read.set(read);
-        Poll::Ready(if read > this.meter.read_max.get() { Err(io::Error::other(TooMuch)) } else { Ok(()) })
+        if read > this.meter.read_max.get() {
+            // An error comes without bytes.
+            buffer.set_filled(before);
+            return Poll::Ready(Err(io::Error::other(TooMuch)));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -161,4 +166,62 @@ impl AsyncWrite for Wire {
 
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (Wire, Rc<Meter>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (wire, meter) = Wire::new(Stream::Tcp(near));
+        (wire, meter, far)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_though_the_next_write_fails() {
+        let (mut wire, _, mut far) = pair().await;
+        far.write_all(b"answer").await.unwrap();
+        far.set_zero_linger().unwrap();
+        drop(far);
+        let write = poll_fn(|context| Pin::new(&mut wire).poll_write(context, b"x"));
+        let mut write = std::pin::pin!(write);
+        let failed = tokio::time::timeout(Duration::from_millis(50), async {
+            loop {
+                write.as_mut().await.unwrap();
+            }
+        });
+        failed.await.unwrap_err();
+        let mut read = [0; 6];
+        wire.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"answer");
+        // Then the end, one way or the other.
+        assert!(!matches!(wire.read(&mut read).await, Ok(1..)));
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_counted_and_bounded_before_a_head() {
+        let (mut wire, meter, mut far) = pair().await;
+        far.write_all(b"12345").await.unwrap();
+        wire.read_exact(&mut [0; 5]).await.unwrap();
+        assert_eq!(meter.read(), 5);
+        meter.expect_head();
+        let sending = tokio::spawn(async move { far.write_all(&vec![0; 4 << 20]).await });
+        let mut all = Vec::new();
+        let error = wire.read_to_end(&mut all).await.unwrap_err();
+        assert!(error.get_ref().unwrap().is::<TooMuch>());
+        assert!(all.len() as u64 <= HEADS_MAX);
+        meter.expect_body();
+        assert!(wire.read(&mut [0; 16]).await.unwrap() > 0);
+        drop(wire);
+        let _ = sending.await;
+    }
 }

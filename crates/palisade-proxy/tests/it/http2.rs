@@ -65,6 +65,12 @@ async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin + 'static, seen:
                 seen.resets.set(seen.resets.get() + usize::from(reset.is_ok()));
                 return;
             }
+            if head.uri.path() == "/early" {
+                let mut stream = respond.send_response(Response::new(()), false).unwrap();
+                let reset = std::future::poll_fn(|context| stream.poll_reset(context)).await;
+                seen.resets.set(seen.resets.get() + usize::from(reset.is_ok()));
+                return;
+            }
             if head.uri.path() == "/refused" && seen.requests.get() == 1 {
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
                 return;
@@ -132,15 +138,24 @@ fn who_stops_waiting_resets_the_stream_only() {
     run(async {
         let (address, seen) = application(None).await;
         let upstream = Upstream::new(h2c(address), ambient()).unwrap();
-        for body in [None, Some(Fed::parts().1)] {
+        let (feed, parts) = Fed::parts();
+        let (early_feed, early_parts) = Fed::parts();
+        for (path, body) in [
+            ("/silent", RequestBody::Empty),
+            ("/silent", RequestBody::new(parts)),
+            ("/early", RequestBody::Empty),
+            ("/early", RequestBody::new(early_parts)),
+        ] {
             let before = seen.resets.get();
-            let body = body.map_or(RequestBody::Empty, RequestBody::new);
-            let silent = send(&upstream, request(Method::POST, "/silent", body));
-            assert!(tokio::time::timeout(Duration::from_millis(100), silent).await.is_err());
+            let sent = send(&upstream, request(Method::POST, path, body));
+            let answered = tokio::time::timeout(Duration::from_millis(100), sent).await;
+            assert_eq!(answered.is_ok(), path == "/early");
+            drop(answered);
             while seen.resets.get() == before {
                 tokio::task::yield_now().await;
             }
         }
+        assert!(feed.is_closed() && early_feed.is_closed());
         assert_eq!(outcome(send(&upstream, get("/")).await).await, "200 briefly.example 0");
         assert_eq!(seen.connections.get(), 1);
     });
