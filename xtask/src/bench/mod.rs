@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: what a request costs, beside proxies that do the same work.
+//!
+//! `proxy` measures CPU time, throughput, latency and memory. `instructions` counts instructions,
+//! which repeat within a percent on any machine.
+
+mod claims;
+mod instructions;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod proxy;
+mod results;
+mod sets;
+mod site;
+mod stand;
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::root::Root;
+
+/// `bench proxy` or `bench instructions`.
+pub(crate) fn run(root: &Root, mut arguments: Arguments) -> Result<(), Failure> {
+    match arguments.word().as_deref() {
+        Some("proxy") => proxy::run(root, arguments),
+        Some("instructions") => instructions::run(root, arguments),
+        _ => Err(Failure::Usage("bench what: proxy or instructions?".to_owned())),
+    }
+}

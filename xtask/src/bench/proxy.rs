@@ -1,0 +1,240 @@
+//! `cargo xtask bench proxy`
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::load::{Sample, words};
+use super::machine;
+use super::peers::Peer;
+use super::process::{Place, Running};
+use super::results::Results;
+use super::sets::{Measure, Set};
+use super::stand::{Rest, Stand, build};
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::root::{Root, read, write};
+
+/// What was asked for.
+struct Options {
+    peers: Vec<Peer>,
+    sets: Vec<Set>,
+    rounds: usize,
+    seconds: f64,
+    connections: usize,
+    idle_connections: usize,
+    rate: u32,
+    rest: Rest,
+    palisade: Option<PathBuf>,
+    json: Option<PathBuf>,
+    page: Page,
+}
+
+/// What becomes of the table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Print,
+    Write,
+}
+
+const PAGE: &str = "docs/benchmarks.md";
+const BEGIN: &str = "<!-- bench: begin -->\n";
+const END: &str = "<!-- bench: end -->";
+
+/// Before the first round, so that every connection, buffer and table is there.
+const WARM_SECONDS: f64 = 1.0;
+
+/// Answers that carry 10 MB, in one round.
+const LARGE_BODIES: usize = 100;
+
+pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
+    let options = Options::parse(arguments)?;
+    if !machine::is_inside() {
+        machine::install(root)?;
+        options.peers.iter().try_for_each(|peer| peer.install(root))?;
+        build(root, options.palisade.as_deref())?;
+        machine::enter_network()?;
+    }
+    let stand = Stand::new(root, options.palisade.clone(), options.connections, options.rest)?;
+    let mut results = Results::new(stand.binary_bytes());
+    for set in &options.sets {
+        eprintln!("{}: {}", set.name(), set.about());
+        match set {
+            Set::Idle => idle(&stand, &options, &mut results)?,
+            Set::Start => start(&stand, &options, &mut results)?,
+            set => rounds(&stand, &options, *set, &mut results)?,
+        }
+    }
+    let versions: Vec<String> = options.peers.iter().map(|peer| stand.version(*peer)).collect();
+    let head = format!(
+        "{}\n\n{}; {} rounds of {} s, {} connections\n\n",
+        command_line(),
+        machine::describe(root),
+        options.rounds,
+        options.seconds,
+        options.connections
+    );
+    let text = format!("{head}{}\n\n{}", versions.join(", "), results.to_markdown());
+    if let Some(path) = &options.json {
+        write(path, &format!("{:#}\n", results.to_json()))?;
+    }
+    match options.page {
+        Page::Print => println!("{text}"),
+        Page::Write => replace(root, &text)?,
+    }
+    Ok(())
+}
+
+impl Options {
+    fn parse(mut arguments: Arguments) -> Result<Self, Failure> {
+        let mut peers = arguments.list("--peers")?.unwrap_or(vec![Peer::Nginx, Peer::Haproxy]);
+        if !peers.contains(&Peer::Palisade) {
+            peers.insert(0, Peer::Palisade);
+        }
+        let options = Self {
+            peers,
+            sets: arguments.list("--sets")?.unwrap_or(Set::ALL.to_vec()),
+            rounds: arguments.value("--rounds")?.unwrap_or(5),
+            seconds: arguments.value("--secs")?.unwrap_or(2.0),
+            connections: arguments.value("--connections")?.unwrap_or(64),
+            idle_connections: arguments.value("--idle-connections")?.unwrap_or(2_000),
+            rate: arguments.value("--rate")?.unwrap_or(4_000),
+            rest: if arguments.flag("--wake") { Rest::Asleep } else { Rest::Spinning },
+            palisade: arguments.value("--palisade")?,
+            json: arguments.value("--json")?,
+            page: if arguments.flag("--write") { Page::Write } else { Page::Print },
+        };
+        arguments.end()?;
+        let counts = [options.rounds, options.connections, options.idle_connections, options.rate as usize];
+        if counts.contains(&0) || options.seconds.is_nan() || options.seconds < 0.1 {
+            return Err(Failure::Usage("rounds, connections, rate and seconds must be more than nothing".to_owned()));
+        }
+        Ok(options)
+    }
+}
+
+/// Every peer once per round, each time another one first.
+fn rounds(stand: &Stand, options: &Options, set: Set, results: &mut Results) -> Result<(), Failure> {
+    let rest = if set == Set::Rate { Rest::Asleep } else { stand.rest };
+    let backend = stand.backend(rest)?;
+    let mut running = Vec::new();
+    for peer in &options.peers {
+        match stand.start(*peer, set, backend.address) {
+            Ok(started) => running.push(started),
+            Err(failure) if *peer != Peer::Palisade => eprintln!("  without {}: {failure}", peer.name()),
+            Err(failure) => return Err(failure),
+        }
+    }
+    for started in &running {
+        drive(stand, options, set, started.address, WARM_SECONDS)?;
+    }
+    for round in 0..options.rounds {
+        let count = running.len();
+        for started in running.iter().cycle().skip(round % count).take(count) {
+            let before = started.running.cpu_ns();
+            let sample = drive(stand, options, set, started.address, options.seconds)?;
+            let cpu_ns = started.running.cpu_ns().saturating_sub(before) as f64;
+            for (measure, value) in [
+                (Measure::CpuUs, cpu_ns / 1e3 / sample.done),
+                (Measure::PerSecond, sample.done / sample.seconds),
+                (Measure::P50Us, sample.p50_us),
+                (Measure::P99Us, sample.p99_us),
+                (Measure::Bad, sample.bad),
+            ] {
+                results.add(set, started.peer, measure, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn drive(stand: &Stand, options: &Options, set: Set, to: SocketAddr, seconds: f64) -> Result<Sample, Failure> {
+    let load = &stand.load;
+    let large = |arguments: &str| {
+        load.own(to, &words(&format!("closed --connections 4 --seconds 20 --requests {LARGE_BODIES} {arguments}")))
+    };
+    match set {
+        Set::H2 => load.h2(to, seconds),
+        Set::Tls => load.tls(to, seconds),
+        Set::Down => large("--path /bytes/10000000"),
+        Set::Up => large("--body 10000000"),
+        Set::Rate => {
+            let line =
+                format!("open --connections {} --rate {} --seconds {seconds}", options.connections, options.rate);
+            stand.load_asleep().own(to, &words(&line))
+        }
+        Set::Hardened | Set::Plain | Set::Idle | Set::Start => load.closed(to, seconds),
+    }
+}
+
+/// Memory: after start, after load, and with kept connections that do nothing.
+fn idle(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), Failure> {
+    let backend = stand.backend(Rest::Asleep)?;
+    for peer in &options.peers {
+        let started = stand.start(*peer, Set::Idle, backend.address)?;
+        let fresh = started.running.memory_kb() as f64;
+        stand.load.closed(started.address, options.seconds)?;
+        let loaded = started.running.memory_kb() as f64;
+        let held = stand.hold(options.idle_connections, started.address)?;
+        let full = started.running.memory_kb() as f64;
+        held.release()?;
+        results.add(Set::Idle, *peer, Measure::StartKb, fresh);
+        results.add(Set::Idle, *peer, Measure::LoadedKb, loaded);
+        results.add(Set::Idle, *peer, Measure::PerConnectionKb, (full - loaded) / options.idle_connections as f64);
+    }
+    Ok(())
+}
+
+/// From the start of the process to the end of the first answer's status line.
+fn start(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), Failure> {
+    let backend = stand.backend(Rest::Asleep)?;
+    for _ in 0..options.rounds {
+        for peer in &options.peers {
+            let site = stand.site(*peer, Set::Start, backend.address)?;
+            let program = peer.program(&site)?;
+            let began = Instant::now();
+            // Without the words that put it on a core: each of them is a program of its own.
+            let running = Running::start(program, &Place(Vec::new()), &site.folder)?;
+            first_answer(site.listen)?;
+            results.add(Set::Start, *peer, Measure::FirstAnswerMs, began.elapsed().as_secs_f64() * 1e3);
+            drop(running);
+        }
+    }
+    Ok(())
+}
+
+fn first_answer(address: SocketAddr) -> Result<(), Failure> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        let answered = || {
+            let mut socket = TcpStream::connect(address)?;
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: app.example.com\r\n\r\n")?;
+            let mut status = [0; 12];
+            socket.read_exact(&mut status)?;
+            std::io::Result::Ok(status == *b"HTTP/1.1 200")
+        };
+        if answered().unwrap_or(false) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Err(Failure::Found(format!("no answer from {address}")))
+}
+
+/// What repeats this run.
+fn command_line() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--write").collect();
+    format!("`cargo xtask {}`", arguments.join(" "))
+}
+
+/// Puts the results between the marks of the page.
+fn replace(root: &Root, text: &str) -> Result<(), Failure> {
+    let path = root.join(PAGE);
+    let page = read(&path)?;
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let Some((before, after)) = parts else { return Err(Failure::Found(format!("{PAGE} has lost its marks"))) };
+    write(&path, &format!("{before}{BEGIN}{text}{END}{after}"))?;
+    println!("wrote {PAGE}");
+    Ok(())
+}
