@@ -153,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let head = self.until(b"\r\n\r\n").await?;
         let text = String::from_utf8(head).map_err(|_| malformed("head"))?;
         let mut lines = text.trim_end_matches("\r\n").split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|rest| rest.get(..3));
+        let start = lines.next().unwrap_or_default();
+        let status = ["HTTP/1.1 ", "HTTP/1.0 "].iter().find_map(|version| start.strip_prefix(version)?.get(..3));
         let status = status.and_then(|status| status.parse().ok()).ok_or_else(|| malformed(&text))?;
         let fields = lines.map(|line| {
             let (name, value) = line.split_once(':').ok_or_else(|| malformed(line))?;

@@ -1,5 +1,7 @@
 //! `palisade demo`: the reference application behind the gateway, in one process.
 
+use std::process::Command;
+
 use e2e::{Launch, Wire};
 
 #[tokio::test]
@@ -7,7 +9,19 @@ async fn the_demo_serves_the_reference_application() {
     let gateway = Launch::demo().start().await;
     let said = gateway.said();
     assert!(said.contains(&gateway.public.to_string()), "the address is not shown:\n{said}");
-    assert!(said.matches("curl ").count() >= 3, "things to try are not shown:\n{said}");
+    let lines: Vec<String> =
+        said.lines().map(str::trim).filter(|line| line.contains("curl ")).map(str::to_owned).collect();
+    assert!(lines.len() >= 5, "things to try are not shown:\n{said}");
+    for line in lines {
+        let pasted = line.clone();
+        let run = move || Command::new("sh").args(["-c", &pasted]).output().unwrap();
+        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{line}\n{shown}");
+        if line.contains("/api/chat") {
+            assert!(shown.contains("data: [DONE]"), "{line}\n{shown}");
+        }
+    }
     for (path, part) in [
         ("/", "Open the application"),
         ("/briefly/app", "id=\"chat\""),

@@ -210,6 +210,7 @@ fn starts() -> Vec<(&'static str, String, Expected)> {
         ("CONNECT", line("CONNECT localhost:80 HTTP/1.1"), METHOD),
         ("no target", line("GET HTTP/1.1"), MALFORMED),
         ("blank in the target", line("GET /hos tile HTTP/1.1"), MALFORMED),
+        ("control byte in the target", line("GET /hos\x7ftile HTTP/1.1"), MALFORMED),
         ("target without slash", line("GET hostile HTTP/1.1"), MALFORMED),
         ("no version", "GET /hostile\r\n\r\n".into(), MALFORMED),
         ("version 1.2", line("GET /hostile HTTP/1.2"), MALFORMED),

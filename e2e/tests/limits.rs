@@ -81,13 +81,11 @@ async fn a_path_without_normal_form_is_refused_and_costs_nothing() {
         "/../api/x",
         "/api/%zz",
         "/api/%",
-        "/api#x",
         "/api/%5cx",
         "/api/%c0%ae",
         "/api/%252e%252e/x",
         "/api/..;x/y",
         "/api/%0a",
-        "/api/\x7f",
     ] {
         assert_eq!(send(&gateway, &format!("GET {path}"), "").await.refusal(), "400 path.malformed", "{path}");
     }

@@ -53,13 +53,13 @@ async fn a_killed_server_costs_no_idempotent_request() {
 #[tokio::test]
 async fn an_application_that_is_not_there_yet() {
     let nowhere = Upstream::nowhere().unwrap();
-    let gateway = Launch::config("").argument("--upstream").argument(&format!("http://{nowhere}")).start().await;
-    gateway.says(&nowhere.to_string()).await;
+    let gateway = Launch::config("").argument("--upstream").argument(&nowhere.url()).start().await;
+    gateway.says(&nowhere.address().to_string()).await;
     gateway.says("can't be reached").await;
     assert_eq!(gateway.get("/").await.refusal(), "502 upstream.unreachable");
     let record = gateway.record("the refusal", |record| record["code"] == "upstream.unreachable").await;
     assert_eq!(record["outcome"], "upstream_error");
-    let _upstream = up(nowhere);
+    let _upstream = up(nowhere.address());
     until_up(&gateway).await;
 }
 

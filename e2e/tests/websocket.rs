@@ -48,7 +48,9 @@ async fn messages_both_ways_and_the_close_code_is_kept() {
     let goodbye = [&4001_u16.to_be_bytes(), b"as asked".as_slice()].concat();
     wire.send(frame(CLOSE, &goodbye)).await.unwrap();
     assert_eq!(receive(&mut wire).await, (CLOSE, goodbye));
+    // Each side closes for itself; the tunnel ends with the second one.
     assert!(wire.closes().await);
+    drop(wire);
     let record = gateway.record("the record of the socket", |record| record["path"] == "/socket").await;
     assert_eq!((record["status"].as_u64(), record["outcome"].as_str()), (Some(101), Some("ok")), "{record}");
     assert!(
