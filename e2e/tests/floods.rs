@@ -28,12 +28,12 @@ fn floods() -> Vec<Flood> {
             let opened = frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, &head);
             [opened, frame(kind::RST_STREAM, flag::NONE, stream, &code::CANCEL.to_be_bytes())].concat()
         }),
-        // The server is made to reset each stream: a window of zero is an error of the stream.
+        // The server is made to reset each stream: a window that overflows is an error of the stream.
         flood("made to reset", |round| {
             let stream = 2 * round + 1;
             let head = fields_block(&get_fields("/flood"));
             let opened = frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, &head);
-            [opened, frame(kind::WINDOW_UPDATE, flag::NONE, stream, &[0; 4])].concat()
+            [opened, frame(kind::WINDOW_UPDATE, flag::NONE, stream, &[0x7f, 0xff, 0xff, 0xff])].concat()
         }),
         Flood {
             name: "continuation",
