@@ -110,8 +110,8 @@ async fn slow_clients_are_let_go_and_honest_ones_do_not_notice() {
         let other: Vec<Fate> = fates.into_iter().filter(|fate| *fate != wanted).collect();
         assert!(other.is_empty(), "{name}: {} were not {wanted:?} but {:?}", other.len(), other.first());
     }
-    // On a quiet machine the factor is 2 (gateway.md); what is added here is one busy moment.
-    let bound = undisturbed * 2 + Duration::from_millis(50);
+    // On a quiet machine the factor is 2 (gateway.md); what is added here is for other work beside.
+    let bound = undisturbed * 2 + Duration::from_millis(150);
     assert!(disturbed <= bound, "p99 was {undisturbed:?} alone and {disturbed:?} beside slow clients");
 }
 
