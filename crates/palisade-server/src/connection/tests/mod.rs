@@ -163,9 +163,10 @@ impl Client {
     }
 }
 
-/// Runs a test where local tasks can be spawned.
+/// Runs a test where local tasks can be spawned, for at most two hours of its own clock.
 async fn locally<R>(test: impl Future<Output = R>) -> R {
-    LocalSet::new().run_until(test).await
+    let test = tokio::time::timeout(Duration::from_secs(7_200), test);
+    LocalSet::new().run_until(test).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
