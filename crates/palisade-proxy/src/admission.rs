@@ -212,6 +212,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_makes_room_is_told_at_once() {
+        let (door, now) = door();
+        let _held = (door.admit(ROUTE, now()).await.unwrap(), door.admit(ROUTE, now()).await.unwrap());
+        let before = Instant::now();
+        let mut oldest = Box::pin(door.admit(ROUTE, now()));
+        let mut second = Box::pin(door.admit(ROUTE, now()));
+        for wait in [&mut oldest, &mut second] {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        // The queue has stood for long enough: the newest takes the oldest's place.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let mut newest = Box::pin(door.admit(ROUTE, now()));
+        assert!(newest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(oldest.await.unwrap_err(), Shed);
+        assert_eq!(before.elapsed().as_millis(), 150);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_leaves_gives_the_place_on() {
         let (door, now) = door();
         let first = door.admit(ROUTE, now()).await.unwrap();

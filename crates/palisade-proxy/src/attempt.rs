@@ -18,9 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::body::{Outgoing, Progress, Streamable};
 use crate::deadline::Deadline;
-use crate::error::Failure;
+use crate::error::{ConnectError, Failure};
 use crate::http1::{self, Switched};
-use crate::http2::{self, Origin};
+use crate::http2;
 use crate::lease::Lease;
 use crate::replay::Replay;
 use crate::retry::Cause;
@@ -67,22 +67,20 @@ pub(crate) struct Answered<B: 'static> {
 }
 
 /// A try without an answer.
-pub(crate) struct Failed<B> {
+pub(crate) struct Failed {
     pub(crate) cause: Cause,
     pub(crate) failure: Failure,
-    /// What there is to send again, if it is still there.
-    pub(crate) message: Option<Message<B>>,
 }
 
 impl<B: Streamable> Upstream<B> {
-    /// Sends `message` to `server` once.
+    /// Sends a message to `server` once. If that fails, what is left there may be sent again.
     pub(crate) async fn attempt(
         &self,
         server: &Rc<Server<B>>,
-        message: Message<B>,
-        terms: Terms<'_>,
+        message: &mut Option<Message<B>>,
+        terms: &Terms<'_>,
         now: Monotonic,
-    ) -> Result<Answered<B>, Failed<B>> {
+    ) -> Result<Answered<B>, Failed> {
         let flight = Flight::new(server, now);
         // A WebSocket begins in HTTP/1.1, whatever else is spoken.
         match (self.settings.protocol, terms.switch) {
@@ -94,9 +92,9 @@ impl<B: Streamable> Upstream<B> {
     async fn attempt_http1(
         &self,
         flight: Flight<B>,
-        message: Message<B>,
-        terms: Terms<'_>,
-    ) -> Result<Answered<B>, Failed<B>> {
+        message: &mut Option<Message<B>>,
+        terms: &Terms<'_>,
+    ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
         let kept = match terms.connection {
             Connection::Any => server.idle.borrow_mut().take(http1::Idle::is_usable),
@@ -104,12 +102,13 @@ impl<B: Streamable> Upstream<B> {
         };
         let idle = match kept {
             Some(idle) => idle,
-            None => match http1::dial(&server, self.tls.as_ref(), terms.timeouts).await {
+            // On the heap, since it is rare and would make every request's future larger.
+            None => match Box::pin(http1::dial(&server, self.tls.as_ref(), terms.timeouts)).await {
                 Ok(idle) => {
                     flight.succeeded();
                     idle
                 }
-                Err(error) => return Err(self.not_connected(&flight, &error, message)),
+                Err(error) => return Err(self.not_connected(&flight, &error)),
             },
         };
         let mut lease = idle.lend(flight, terms.progress.cloned());
@@ -117,21 +116,22 @@ impl<B: Streamable> Upstream<B> {
             Switch::No => None,
             Switch::Asked => Some(lease.expect_switch()),
         };
-        let replay = self.replay(&message);
         let read_before = lease.line.meter.read();
         lease.line.meter.expect_head();
-        let Some(sender) = &mut lease.sender else { return Err(Failed::canceled(message)) };
-        let sent = sender.try_send_request(Request::from_parts(message.head, message.body));
-        let head = wait(sent, &terms).await;
+        let (Some(sender), Some(Message { head, body })) = (&mut lease.sender, message.take()) else {
+            return Err(Failed::canceled());
+        };
+        let replay = self.replay(&head, &body);
+        let answer = wait(sender.try_send_request(Request::from_parts(head, body)), terms).await;
         lease.line.meter.expect_body();
-        match head {
+        match answer {
             Ok(response) => {
                 server.answered();
                 Ok(Answered { response, lease: Lease::Http1(lease), switched })
             }
             Err(error) => {
-                let silent = lease.line.meter.read() == read_before;
-                Err(failed(error, silent, replay, terms.progress))
+                let heard = if lease.line.meter.read() == read_before { Heard::Nothing } else { Heard::Something };
+                Err(failed(error, heard, replay, terms.progress, message))
             }
         }
     }
@@ -139,25 +139,26 @@ impl<B: Streamable> Upstream<B> {
     async fn attempt_http2(
         &self,
         flight: Flight<B>,
-        mut message: Message<B>,
-        terms: Terms<'_>,
-    ) -> Result<Answered<B>, Failed<B>> {
+        message: &mut Option<Message<B>>,
+        terms: &Terms<'_>,
+    ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
-        let line = match http2::acquire(&server, self.tls.as_ref(), terms.timeouts).await {
-            Ok((line, origin)) => {
-                if origin == Origin::Dialed {
+        let line = match http2::pick(&server) {
+            Some(line) => line,
+            None => match Box::pin(http2::acquire(&server, self.tls.as_ref(), terms.timeouts)).await {
+                Ok(line) => {
                     flight.succeeded();
+                    line
                 }
-                line
-            }
-            Err(error) => return Err(self.not_connected(&flight, &error, message)),
+                Err(error) => return Err(self.not_connected(&flight, &error)),
+            },
         };
-        to_absolute_form(&mut message.head, &server);
         let mut sender = line.sender();
         let lease = line.lend(flight, terms.progress.cloned());
-        let replay = self.replay(&message);
-        let sent = sender.try_send_request(Request::from_parts(message.head, message.body));
-        match wait(sent, &terms).await {
+        let Some(Message { mut head, body }) = message.take() else { return Err(Failed::canceled()) };
+        to_absolute_form(&mut head, &server);
+        let replay = self.replay(&head, &body);
+        match wait(sender.try_send_request(Request::from_parts(head, body)), terms).await {
             Ok(response) => {
                 server.answered();
                 Ok(Answered { response, lease: Lease::Http2(lease), switched: None })
@@ -166,23 +167,21 @@ impl<B: Streamable> Upstream<B> {
                 if matches!(error, NoHead::Late) {
                     lease.retire();
                 }
-                // Frames of this stream aren't counted; that its head didn't come is known.
-                let silent = error.is_unprocessed();
-                Err(failed(error, silent, replay, terms.progress))
+                let heard = error.heard_of_stream();
+                Err(failed(error, heard, replay, terms.progress, message))
             }
         }
     }
 
     /// What is kept to send a request again that may have been written.
-    fn replay(&self, message: &Message<B>) -> Option<Replay<'_>> {
-        let repeatable = message.head.method.is_idempotent() && matches!(message.body, Outgoing::Empty);
-        repeatable.then(|| Replay::of(&message.head, &self.spare))
+    fn replay(&self, head: &Parts, body: &Outgoing<B>) -> Option<Replay<'_>> {
+        let repeatable = head.method.is_idempotent() && matches!(body, Outgoing::Empty);
+        repeatable.then(|| Replay::of(head, &self.spare))
     }
 
-    fn not_connected(&self, flight: &Flight<B>, error: &crate::error::ConnectError, message: Message<B>) -> Failed<B> {
+    fn not_connected(&self, flight: &Flight<B>, error: &ConnectError) -> Failed {
         flight.failed(self.ambient.now());
-        let failure = Failure::upstream(Reason::UpstreamUnreachable, error);
-        Failed { cause: Cause::Connect, failure, message: Some(message) }
+        Failed { cause: Cause::Connect, failure: Failure::upstream(Reason::UpstreamUnreachable, error) }
     }
 }
 
@@ -192,6 +191,13 @@ enum NoHead<B> {
     Error(Box<TrySendError<Request<Outgoing<B>>>>),
     /// The time is up.
     Late,
+}
+
+/// What came of an answer before its head was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
 }
 
 /// Waits for the head. The time runs anew while the request's body is still being sent: an upload
@@ -221,16 +227,22 @@ async fn wait<B>(
     .await
 }
 
-fn failed<B>(error: NoHead<B>, silent: bool, replay: Option<Replay<'_>>, progress: Option<&Rc<Progress>>) -> Failed<B> {
+fn failed<B>(
+    error: NoHead<B>,
+    heard: Heard,
+    replay: Option<Replay<'_>>,
+    progress: Option<&Rc<Progress>>,
+    message: &mut Option<Message<B>>,
+) -> Failed {
     let mut error = match error {
         NoHead::Late => {
             let failure = Failure::Upstream { reason: Reason::UpstreamTimeout, detail: "no answer in time".to_owned() };
-            return Failed { cause: Cause::Other, failure, message: None };
+            return Failed { cause: Cause::Other, failure };
         }
         NoHead::Error(error) => error,
     };
     if let Some(body) = progress.and_then(|progress| progress.take_error()) {
-        return Failed { cause: Cause::Other, failure: Failure::Body(body), message: None };
+        return Failed { cause: Cause::Other, failure: Failure::Body(body) };
     }
     let unsent = error.take_message();
     let error = error.into_error();
@@ -238,31 +250,33 @@ fn failed<B>(error: NoHead<B>, silent: bool, replay: Option<Replay<'_>>, progres
     let failure = Failure::upstream(reason, &error);
     if let Some(request) = unsent {
         let (head, body) = request.into_parts();
-        return Failed { cause: Cause::Unsent, failure, message: Some(Message { head, body }) };
+        *message = Some(Message { head, body });
+        return Failed { cause: Cause::Unsent, failure };
     }
-    let cause = if silent && reason == Reason::UpstreamReset { Cause::Closed } else { Cause::Other };
     let head = replay.and_then(|replay| replay.restore());
-    Failed { cause, failure, message: head.map(|head| Message { head, body: Outgoing::Empty }) }
+    *message = head.map(|head| Message { head, body: Outgoing::Empty });
+    let cause = if heard == Heard::Nothing && reason == Reason::UpstreamReset { Cause::Closed } else { Cause::Other };
+    Failed { cause, failure }
 }
 
 impl<B> NoHead<B> {
-    /// Whether an HTTP/2 server can't have begun to answer this stream, or said that it hasn't
-    /// acted upon it.
-    fn is_unprocessed(&self) -> bool {
-        let Self::Error(error) = self else { return false };
+    /// Whether an HTTP/2 server can have begun to answer. The frames of one stream aren't counted,
+    /// but the error tells whose fault it was.
+    fn heard_of_stream(&self) -> Heard {
+        let Self::Error(error) = self else { return Heard::Something };
         match source::<h2::Error>(error.error()) {
-            Some(error) if error.is_reset() => error.reason() == Some(h2::Reason::REFUSED_STREAM),
-            Some(error) => error.is_io() || error.is_go_away(),
-            None => true,
+            Some(error) if error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM) => Heard::Something,
+            Some(error) if error.is_reset() || error.is_io() || error.is_go_away() => Heard::Nothing,
+            Some(_) => Heard::Something,
+            None => Heard::Nothing,
         }
     }
 }
 
-impl<B> Failed<B> {
-    fn canceled(message: Message<B>) -> Self {
+impl Failed {
+    fn canceled() -> Self {
         let detail = "the connection was taken back".to_owned();
-        let failure = Failure::Upstream { reason: Reason::UpstreamReset, detail };
-        Self { cause: Cause::Unsent, failure, message: Some(message) }
+        Self { cause: Cause::Other, failure: Failure::Upstream { reason: Reason::UpstreamReset, detail } }
     }
 }
 

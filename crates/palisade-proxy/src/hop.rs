@@ -53,27 +53,65 @@ impl Prepared {
     }
 }
 
+/// Fields of a head that this module is about. Most heads have none or one of them, and to look
+/// at each name once costs less than to look each of them up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    hop_by_hop: bool,
+    length: bool,
+    expect: bool,
+    trailer: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" => present.hop_by_hop = true,
+                "content-length" => present.length = true,
+                "expect" => present.expect = true,
+                "trailer" => present.trailer = true,
+                other => present.hop_by_hop |= other.starts_with("proxy-"),
+            }
+        }
+        present
+    }
+}
+
 /// Removes what holds for the client's connection from a request's head.
 ///
 /// # Errors
 /// When `Connection` names a field that decides about routing, framing or authentication.
 pub fn prepare(method: &Method, headers: &mut HeaderMap, payload: Payload) -> Result<Prepared, Malformed> {
-    let upgrade = websocket::offered(method, headers, payload);
-    let takes_trailers = headers.get_all(TE).iter().any(|value| {
+    let present = Present::of(headers);
+    let mut prepared = Prepared::default();
+    if present.hop_by_hop {
+        prepared.upgrade = websocket::offered(method, headers, payload);
+        let takes_trailers = takes_trailers(headers);
+        remove_hop_by_hop(headers)?;
+        if prepared.upgrade.is_some() {
+            websocket::switch(headers);
+        } else if takes_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+    }
+    if present.expect {
+        // We answer it; the application gets the body in any case.
+        headers.remove(EXPECT);
+    }
+    if present.trailer {
+        prepared.trailers = Trailers::announced(headers);
+    }
+    Ok(prepared)
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).iter().any(|value| {
         let codings = value.as_bytes().split(|byte| *byte == b',');
         codings.map(<[u8]>::trim_ascii).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
-    });
-    remove_hop_by_hop(headers)?;
-    // We answer it; the application gets the body in any case.
-    headers.remove(EXPECT);
-    let trailers = Trailers::announced(headers);
-    if upgrade.is_some() {
-        websocket::switch(headers);
-    } else if takes_trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
-    }
-    Ok(Prepared { upgrade, trailers })
+    })
 }
 
 /// Removes what holds for the application's connection from an answer's head, and its framing,
@@ -82,21 +120,27 @@ pub fn prepare(method: &Method, headers: &mut HeaderMap, payload: Payload) -> Re
 /// # Errors
 /// When the head says in two ways where the body ends, or in one that nobody understands.
 pub(crate) fn receive(method: &Method, status: StatusCode, headers: &mut HeaderMap) -> Result<Trailers, Malformed> {
-    let length = headers.contains_key(CONTENT_LENGTH);
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(encoding) = encodings.next() {
-        if length {
-            return Err(Malformed::BothLengths);
-        }
-        if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Malformed::TransferEncoding);
-        }
+    let present = Present::of(headers);
+    if present.hop_by_hop {
+        check_encoding(headers, present)?;
+        remove_hop_by_hop(headers)?;
     }
-    remove_hop_by_hop(headers)?;
-    if length {
+    if present.length {
         rebuild_length(method, status, headers);
     }
-    Ok(Trailers::announced(headers))
+    Ok(if present.trailer { Trailers::announced(headers) } else { Trailers::default() })
+}
+
+fn check_encoding(headers: &HeaderMap, present: Present) -> Result<(), Malformed> {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return Ok(()) };
+    if present.length {
+        return Err(Malformed::BothLengths);
+    }
+    if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Malformed::TransferEncoding);
+    }
+    Ok(())
 }
 
 /// The answer to `HEAD` and a 304 tell a length that their missing body can't. Elsewhere it

@@ -48,41 +48,32 @@ pub(crate) struct Lease<B: 'static> {
     pub(crate) progress: Option<Rc<Progress>>,
 }
 
-/// Whether a connection was there before the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Kept,
-    Dialed,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Local;
 
 /// A connection with room for one more request.
-pub(crate) async fn acquire<B: Streamable>(
-    server: &Rc<Server<B>>,
-    tls: Option<&Tls>,
-    timeouts: Timeouts,
-) -> Result<(Rc<Line<B>>, Origin), ConnectError> {
-    if let Some(line) = pick(server) {
-        return Ok((line, Origin::Kept));
-    }
-    let dial = async {
-        let _turn = server.dialing.acquire().await;
-        match pick(server) {
-            Some(line) => Ok((line, Origin::Kept)),
-            None => dial(server, tls, timeouts).await.map(|line| (line, Origin::Dialed)),
-        }
-    };
-    // Those who wait for others to dial wait no longer than if they had dialed.
-    timeout(timeouts.connect + timeouts.tls, dial).await.unwrap_or(Err(ConnectError::ConnectTimeout))
-}
-
-fn pick<B>(server: &Server<B>) -> Option<Rc<Line<B>>> {
+pub(crate) fn pick<B>(server: &Server<B>) -> Option<Rc<Line<B>>> {
     let lines = server.shared.borrow();
     let emptiest = lines.iter().filter(|line| line.is_usable()).min_by_key(|line| line.streams.get())?;
     let full = emptiest.streams.get() >= STREAMS_MAX;
     (!full || lines.len() >= LINES_MAX).then(|| Rc::clone(emptiest))
+}
+
+/// A new connection, or the one that somebody else has opened in the meantime.
+pub(crate) async fn acquire<B: Streamable>(
+    server: &Rc<Server<B>>,
+    tls: Option<&Tls>,
+    timeouts: Timeouts,
+) -> Result<Rc<Line<B>>, ConnectError> {
+    let dial = async {
+        let _turn = server.dialing.acquire().await;
+        match pick(server) {
+            Some(line) => Ok(line),
+            None => dial(server, tls, timeouts).await,
+        }
+    };
+    // Those who wait for others to dial wait no longer than if they had dialed.
+    timeout(timeouts.connect + timeouts.tls, dial).await.unwrap_or(Err(ConnectError::ConnectTimeout))
 }
 
 async fn dial<B: Streamable>(

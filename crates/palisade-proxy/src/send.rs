@@ -108,6 +108,7 @@ impl<B: Streamable> Upstream<B> {
         let progress = body.progress();
         let mut message = Message { head, body };
         self.frame(&mut message);
+        let mut message = Some(message);
         let deadline = self.deadlines.deadline();
         let switch = if prepared.upgrade.is_some() { Switch::Asked } else { Switch::No };
         let mut trip = Trip { attempts: Vec::with_capacity(1), tried: 0, retries: 0, connection: Connection::Any };
@@ -118,7 +119,9 @@ impl<B: Streamable> Upstream<B> {
                 return trip.failed(Failure::Upstream { reason: Reason::UpstreamUnreachable, detail: String::new() });
             };
             let span_id = self.ambient.span_id();
-            self.address(&mut message.head, server, trace, span_id);
+            if let Some(message) = &mut message {
+                self.address(&mut message.head, server, trace, span_id);
+            }
             let tried = now;
             let terms = Terms {
                 timeouts,
@@ -127,7 +130,7 @@ impl<B: Streamable> Upstream<B> {
                 switch,
                 progress: progress.as_ref(),
             };
-            let result = self.attempt(server, message, terms, now).await;
+            let result = self.attempt(server, &mut message, &terms, now).await;
             now = self.ambient.now();
             let mut attempt = Attempt {
                 server: Arc::clone(&server.label),
@@ -152,9 +155,8 @@ impl<B: Streamable> Upstream<B> {
             attempt.error = failed.failure.reason();
             trip.attempts.push(attempt);
             trip.tried |= bit;
-            match failed.message {
-                Some(again) if trip.may_retry(failed.cause, &method, payload, self, now) => message = again,
-                Some(_) | None => return trip.failed(failed.failure),
+            if message.is_none() || !trip.may_retry(failed.cause, &method, payload, self, now) {
+                return trip.failed(failed.failure);
             }
         }
     }

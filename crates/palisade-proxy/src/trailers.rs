@@ -74,9 +74,6 @@ const RESERVED: [&str; 15] = [
 impl Trailers {
     /// Reads the names out of `Trailer`, and leaves there only those that may pass.
     pub(crate) fn announced(headers: &mut HeaderMap) -> Self {
-        if !headers.contains_key(TRAILER) {
-            return Self::default();
-        }
         let values = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         let names = values.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
         let names: Vec<_> = names.filter(may_pass).take(NAMES_MAX).collect();

@@ -185,7 +185,7 @@ fn a_silent_connection_gets_no_new_requests() {
 }
 
 /// A certificate for `localhost`, in PEM, and an acceptor that shows it.
-fn tls(protocol: &str) -> (Arc<[u8]>, TlsAcceptor) {
+fn tls(protocol: Option<&str>) -> (Arc<[u8]>, TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -195,7 +195,7 @@ fn tls(protocol: &str) -> (Arc<[u8]>, TlsAcceptor) {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    config.alpn_protocols = protocol.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     (made.cert.pem().into_bytes().into(), TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -206,7 +206,7 @@ fn secure(address: SocketAddr, host: &str, private_ca: Option<Arc<[u8]>>, protoc
 #[test]
 fn http2_over_tls() {
     run(async {
-        let (pem, acceptor) = tls("h2");
+        let (pem, acceptor) = tls(Some("h2"));
         let (address, _) = application(Some(acceptor)).await;
         for (host, private_ca, expected) in [
             ("localhost", Some(Arc::clone(&pem)), "200 briefly.example 0"),
@@ -221,6 +221,17 @@ fn http2_over_tls() {
 }
 
 #[test]
+fn http2_that_was_not_agreed_upon_is_not_spoken() {
+    run(async {
+        let (pem, acceptor) = tls(None);
+        let (address, seen) = application(Some(acceptor)).await;
+        let upstream = Upstream::new(secure(address, "localhost", Some(pem), Protocol::H2), ambient()).unwrap();
+        assert_eq!(outcome(send(&upstream, get("/")).await).await, "upstream.unreachable");
+        assert_eq!(seen.requests.get(), 0);
+    });
+}
+
+#[test]
 fn http1_over_tls_and_a_cut_that_tls_shows() {
     let app = upstream::Upstream::start(|request| match request.target().as_str() {
         "/cut" => Answer::new().send("HTTP/1.1 200 OK\r\n\r\nno length").pause(Duration::from_millis(50)).reset(),
@@ -228,7 +239,7 @@ fn http1_over_tls_and_a_cut_that_tls_shows() {
     })
     .unwrap();
     run(async {
-        let (pem, acceptor) = tls("http/1.1");
+        let (pem, acceptor) = tls(Some("http/1.1"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let plain = app.address().to_owned();
