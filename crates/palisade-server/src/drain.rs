@@ -29,14 +29,17 @@ pub enum Ended {
 /// How often it is looked whether connections are still open.
 const LOOK: Duration = Duration::from_millis(10);
 
-struct Signals {
+/// The signals that a gateway listens for. They are listened for before anybody is told that it
+/// has started, so that none can end it by surprise.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    /// To be called in a runtime.
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -54,12 +57,7 @@ impl Signals {
 }
 
 /// Waits for signals: reloads on SIGHUP, and ends on SIGTERM and SIGINT.
-///
-/// # Errors
-///
-/// If the system lets nobody listen for signals.
-pub(crate) async fn run(shared: &Shared) -> std::io::Result<Ended> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(shared: &Shared, mut signals: Signals) -> Ended {
     let why = loop {
         tokio::select! {
             why = async { tokio::select! {
@@ -73,8 +71,8 @@ pub(crate) async fn run(shared: &Shared) -> std::io::Result<Ended> {
         }
     };
     tokio::select! {
-        ended = drain(shared, why) => Ok(ended),
-        _ = signals.end() => Ok(Ended::Interrupted),
+        ended = drain(shared, why) => ended,
+        _ = signals.end() => Ended::Interrupted,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use crate::accept::Door;
 use crate::admin::{Admin, Ask};
-use crate::drain::{self, Ended};
+use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
 use crate::listen::{ListenError, Sockets};
@@ -75,6 +75,7 @@ pub struct Process {
     end: Arc<Notify>,
     public: SocketAddr,
     admin: Option<SocketAddr>,
+    signals: Signals,
     report: Report,
 }
 
@@ -130,6 +131,10 @@ impl Process {
             .enable_all()
             .build()
             .map_err(StartError::Runtime)?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::listen().map_err(StartError::Runtime)?
+        };
         let admin = admin_listener(&runtime, &snapshot)?;
         let telemetry = Arc::new(Telemetry::start(settings::telemetry(&snapshot), settings::labels(&snapshot))?);
         let parts = Parts {
@@ -156,7 +161,7 @@ impl Process {
         let Parts { stores, door, telemetry, status, board } = parts;
         let shared = Arc::new(Shared { telemetry, status, stores, door, board, workers, reloader });
         let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-        let process = Self { runtime, shared, end: Arc::default(), public, admin: admin_address, report };
+        let process = Self { runtime, shared, end: Arc::default(), public, admin: admin_address, signals, report };
         process.spawn_slow(slow, admin);
         Ok(process)
     }
@@ -182,14 +187,10 @@ impl Process {
     }
 
     /// Runs until a signal asks for the end, and then until everything that was under way is over.
-    ///
-    /// # Errors
-    ///
-    /// If the system lets nobody listen for signals.
-    pub fn run(self) -> std::io::Result<Ended> {
-        let Self { runtime, shared, end, public, admin, .. } = self;
+    pub fn run(self) -> Ended {
+        let Self { runtime, shared, end, public, admin, signals, .. } = self;
         announce::started(&shared.telemetry.events(), public, admin);
-        let ended = runtime.block_on(drain::run(&shared));
+        let ended = runtime.block_on(drain::run(&shared, signals));
         end.notify_waiters();
         // Workers first, so that the records of what they cut are told; then the log.
         shared.workers.stop();

@@ -1,14 +1,13 @@
 //! What the application is told about its client: the fields that only a gateway may set.
 //!
 //! The edge has already taken out what the client sent under these names, in every spelling, and
-//! hop-by-hop fields are gone, so that no `Connection: x-forwarded-for` can remove ours. All values
-//! made for one request share one allocation.
+//! hop-by-hop fields are gone, so that no `Connection: x-forwarded-for` can remove ours.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
-use palisade_core::HeaderEdits;
 use palisade_tower::edge::Arrival;
 
 /// How the application sees itself named.
@@ -36,6 +35,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The longest text of an IPv6 address.
+const ADDRESS_BYTES_MAX: usize = 45;
+
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
@@ -58,30 +60,39 @@ impl Names {
         self.public.as_ref().is_some_and(|public| public.secure)
     }
 
-    /// Sets the fields for one attempt to reach the application.
+    /// Sets the fields for a request on its way to the application.
     pub(crate) fn tell(&self, head: &mut HeaderMap, arrival: &Arrival, authority: &str) {
         let secure = arrival.secure || self.is_secure();
         let own = self.public.as_ref().filter(|_| !self.hosts.iter().any(|host| **host == *authority));
-        let (host, port) = match own {
-            Some(public) => (Some(public.authority.clone()), public.port.clone()),
-            None => (HeaderValue::from_str(authority).ok(), HeaderValue::from(port_of(authority, secure))),
+        let host = match own {
+            Some(public) => {
+                head.insert(HOST, public.authority.clone());
+                head.insert(X_FORWARDED_PORT, public.port.clone());
+                Some(public.authority.clone())
+            }
+            None => {
+                head.insert(X_FORWARDED_PORT, port(authority, secure));
+                // In HTTP/2 the authority is no field; the application gets it as one.
+                if !head.contains_key(HOST)
+                    && let Ok(host) = HeaderValue::from_str(authority)
+                {
+                    head.insert(HOST, host);
+                }
+                head.get(HOST).cloned()
+            }
         };
-        let values = Values::render(arrival, self.forwarded.then_some((authority, secure)));
-        head.insert(X_FORWARDED_FOR, values.address.clone());
-        head.insert(X_REAL_IP, values.address);
-        head.insert(X_FORWARDED_PROTO, if secure { HTTPS } else { HTTP });
-        head.insert(X_FORWARDED_PORT, port);
         if let Some(host) = host {
-            head.insert(HOST, host.clone());
             head.insert(X_FORWARDED_HOST, host);
         }
-        head.insert(X_REQUEST_ID, values.request_id);
-        if let Some(forwarded) = values.forwarded {
-            head.insert(FORWARDED, forwarded);
+        let address = address(arrival.client.addr());
+        head.insert(X_FORWARDED_FOR, address.clone());
+        head.insert(X_REAL_IP, address);
+        head.insert(X_FORWARDED_PROTO, if secure { HTTPS } else { HTTP });
+        head.insert(X_REQUEST_ID, arrival.request_id_value.clone());
+        if self.forwarded {
+            head.insert(FORWARDED, forwarded(arrival.client.addr(), authority, secure));
         }
-        let mut onward = HeaderEdits::none();
-        arrival.trace.edit(&mut onward);
-        onward.apply(head);
+        arrival.trace.pass_on(head);
     }
 }
 
@@ -101,40 +112,35 @@ pub(crate) struct Options {
     pub(crate) forwarded: bool,
 }
 
-/// The values made for one request, slices of one buffer.
-struct Values {
-    address: HeaderValue,
-    request_id: HeaderValue,
-    forwarded: Option<HeaderValue>,
+fn address(client: IpAddr) -> HeaderValue {
+    let mut text = BytesMut::with_capacity(ADDRESS_BYTES_MAX);
+    // Writing into memory can't fail.
+    let _ = write!(text, "{client}");
+    value(text)
 }
 
-impl Values {
-    fn render(arrival: &Arrival, forwarded: Option<(&str, bool)>) -> Self {
-        let mut buffer = BytesMut::with_capacity(160);
-        let _ = write!(buffer, "{}", arrival.client);
-        let address = buffer.len();
-        let _ = buffer.write_str(arrival.request_id.as_str());
-        let id = buffer.len();
-        if let Some((authority, secure)) = forwarded {
-            let proto = if secure { "https" } else { "http" };
-            let _ = match arrival.client.addr() {
-                // RFC 7239 §6: an IPv6 address is quoted and in brackets.
-                std::net::IpAddr::V6(ip) => write!(buffer, "for=\"[{ip}]\";host=\"{authority}\";proto={proto}"),
-                std::net::IpAddr::V4(ip) => write!(buffer, "for={ip};host=\"{authority}\";proto={proto}"),
-            };
-        }
-        let text = buffer.freeze();
-        Self {
-            address: value(text.slice(..address)),
-            request_id: value(text.slice(address..id)),
-            forwarded: forwarded.map(|_| value(text.slice(id..))),
-        }
+/// RFC 7239 section 6: an IPv6 address is quoted and in brackets.
+fn forwarded(client: IpAddr, authority: &str, secure: bool) -> HeaderValue {
+    let proto = if secure { "https" } else { "http" };
+    let mut text = BytesMut::with_capacity(ADDRESS_BYTES_MAX + authority.len() + 32);
+    let _ = match client {
+        IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\";host=\"{authority}\";proto={proto}"),
+        IpAddr::V4(ip) => write!(text, "for={ip};host=\"{authority}\";proto={proto}"),
+    };
+    value(text)
+}
+
+/// Addresses and checked authorities hold no byte that a field's value may not.
+fn value(text: BytesMut) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text.freeze()).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn port(authority: &str, secure: bool) -> HeaderValue {
+    match port_of(authority, secure) {
+        80 => HeaderValue::from_static("80"),
+        443 => HeaderValue::from_static("443"),
+        port => HeaderValue::from(port),
     }
-}
-
-/// Addresses, ids and checked authorities hold no byte that a field value may not.
-fn value(bytes: Bytes) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn port_of(authority: &str, secure: bool) -> u16 {

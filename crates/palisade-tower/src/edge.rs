@@ -5,7 +5,7 @@
 //! gateway or a framework may set are taken out, in whatever spelling they come. What policies see
 //! afterwards is what the application receives.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use palisade_core::client::{Hops, Scheme};
 use palisade_core::path::EncodedSlash;
 use palisade_core::trace::{Incoming, Traced};
@@ -87,6 +87,8 @@ pub struct Arrival {
     pub now: Now,
     /// Our id of the request.
     pub request_id: RequestId,
+    /// The same as a field's value, made once for request and answer.
+    pub request_id_value: HeaderValue,
     /// What the client called it, if that has the form of an id.
     pub client_request_id: Option<RequestId>,
     /// The client's address.
@@ -146,6 +148,9 @@ impl Edge {
         let arrival = Arrival {
             now,
             request_id,
+            // An id holds letters, digits and `._~-` only.
+            request_id_value: HeaderValue::from_bytes(request_id.as_str().as_bytes())
+                .unwrap_or(HeaderValue::from_static("")),
             client_request_id: sent_id.filter(|_| !trusted),
             client,
             secure,

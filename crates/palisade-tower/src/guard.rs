@@ -18,10 +18,10 @@ use palisade_core::decision::Facts;
 use palisade_core::policy::{End, Fed};
 use palisade_core::record::{Answer, Asked};
 use palisade_core::{
-    Decision, Effects, Examination, HeaderEdits, Identity, Mode, Monotonic, Policy, Question, Refusal, Reply,
+    Decision, Effects, Examination, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy, Question, Refusal, Reply,
     ResponseView, Stage, Transformation, View,
 };
-use palisade_store::{Counters, Records, StoreError};
+use palisade_store::{Counters, Records};
 
 use crate::clock;
 use crate::held::Held;
@@ -118,15 +118,9 @@ where
     match &question.policy {
         Policy::Inspect(policy) => Some(policy.decide(view)),
         Policy::Meter(policy) => {
-            let charges = policy.charges(view);
-            if charges.is_empty() {
-                return None;
-            }
-            Some(match waited(stores.counters.take(&charges, view.now), store_wait).await {
-                Ok(verdicts) => policy.decide(view, &charges, &verdicts),
-                // A broken store takes its protection away, visibly, and never the application.
-                Err(error) => unavailable(error),
-            })
+            // A function of its own, so that charges and verdicts, which are large, lie on the stack
+            // and not in every request's future.
+            meter(&**policy, stores, view)
         }
         Policy::Recall(policy) => {
             let lookup = policy.lookup(view)?;
@@ -136,6 +130,18 @@ where
         Policy::Examine(policy) => Some(examine(policy.begin(view)?, body).await),
         Policy::Dress(_) | Policy::Transform(_) => None,
     }
+}
+
+fn meter(policy: &dyn Meter, stores: &Stores, view: &View<'_>) -> Option<Decision> {
+    let charges = policy.charges(view);
+    if charges.is_empty() {
+        return None;
+    }
+    Some(match stores.counters.take(&charges, view.now) {
+        Ok(verdicts) => policy.decide(view, &charges, &verdicts),
+        // A broken store takes its protection away, visibly, and never the application.
+        Err(error) => Decision::Allow(Effects { note: Some(error.to_string().into()), ..Effects::none() }),
+    })
 }
 
 /// Feeds an examination with what earlier ones have read, then with what is still to come.
@@ -173,10 +179,6 @@ async fn waited<F: Future>(asking: F, wait: &mut Duration) -> F::Output {
     let answer = asking.await;
     *wait += clock::monotonic().since(began);
     answer
-}
-
-fn unavailable(error: StoreError) -> Decision {
-    Decision::Allow(Effects { note: Some(error.to_string().into()), ..Effects::none() })
 }
 
 /// Dresses the answer's head, whoever made it, and begins the rewritings of its body.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, Version};
@@ -97,6 +97,8 @@ impl<'a, C: Close> Transit<'a, C> {
         let sent = match target.path() {
             // About the server as a whole (RFC 9112 section 3.2.4).
             "*" if parts.method == http::Method::OPTIONS => Ok(Path::asterisk()),
+            // A tunnel is asked for by authority; whatever stands for its path is none (section 3.2.3).
+            _ if parts.method == http::Method::CONNECT => Ok(Path::asterisk()),
             path => protection.edge.path(path),
         };
         let (path, malformed) = match sent {
@@ -203,9 +205,7 @@ impl<'a, C: Close> Transit<'a, C> {
     }
 
     fn bear_id(&self, head: &mut HeaderMap) {
-        if let Ok(id) = HeaderValue::from_str(self.arrival.request_id.as_str()) {
-            head.insert(X_REQUEST_ID, id);
-        }
+        head.insert(X_REQUEST_ID, self.arrival.request_id_value.clone());
     }
 
     /// Writes down what was decided, once the answer's status is known.

@@ -36,16 +36,12 @@ pub(crate) fn run(run: &Run) -> Exit {
 /// Serves until a signal ends it.
 pub(crate) fn serve(process: Process) -> Exit {
     match process.run() {
-        Ok(Ended::Complete) => Exit::Good,
-        Ok(Ended::Cut) => {
+        Ended::Complete => Exit::Good,
+        Ended::Cut => {
             eprintln!("palisade: the time was up; what was still under way was cut");
             Exit::TimeLimit
         }
-        Ok(Ended::Interrupted) => Exit::Interrupted,
-        Err(error) => {
-            eprintln!("palisade: signals can't be listened for: {error}");
-            Exit::Config
-        }
+        Ended::Interrupted => Exit::Interrupted,
     }
 }
 

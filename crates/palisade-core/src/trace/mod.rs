@@ -10,9 +10,9 @@
 mod parse;
 
 use arrayvec::ArrayVec;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Head, HeaderEdits, Single, SpanId, TraceId};
+use crate::{Head, Single, SpanId, TraceId};
 
 /// The field of W3C Trace Context that names the trace.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -82,13 +82,13 @@ impl Incoming {
         Self { parent, state, baggage }
     }
 
-    /// The changes to `tracestate` and `baggage` on the way to the application.
-    pub fn edit(&self, edits: &mut HeaderEdits) {
+    /// Changes `tracestate` and `baggage` on the way to the application.
+    pub fn pass_on(&self, head: &mut HeaderMap) {
         for (name, onward) in [(TRACESTATE, &self.state), (BAGGAGE, &self.baggage)] {
             match onward {
-                Onward::Drop => edits.remove(name),
+                Onward::Drop => drop(head.remove(name)),
                 Onward::Keep => {}
-                Onward::Join(value) => edits.set(name, value.clone()),
+                Onward::Join(value) => drop(head.insert(name, value.clone())),
             }
         }
     }

@@ -28,7 +28,7 @@ impl Counters {
     /// Makes all of `charges`, or none of them.
     ///
     /// Memory answers without waiting.
-    pub async fn take(&self, charges: &[Charge], now: Now) -> Result<Verdicts, StoreError> {
+    pub fn take(&self, charges: &[Charge], now: Now) -> Result<Verdicts, StoreError> {
         match self {
             Self::Memory(table) => table.take(charges, now.monotonic),
         }
