@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// How readiness is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +48,8 @@ pub struct Events {
 const AT_ONCE: usize = 1_024;
 
 impl Events {
-    /// None yet. Raises the limit on descriptors as far as the machine allows.
+    /// None yet.
     pub fn new(wait: Wait) -> io::Result<Self> {
-        for limit in [1 << 20, 1 << 16, 1 << 14] {
-            if setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(limit) }).is_ok() {
-                break;
-            }
-        }
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, ready: Vec::with_capacity(AT_ONCE), wait })
     }
 

@@ -41,6 +41,9 @@ const FIELDS: [&str; 3] = [
 
 const HOST: &str = "app.example.com";
 
+/// After so long a generator is taken to hang.
+const LIMIT_SECONDS: &str = "60";
+
 /// Streams of one HTTP/2 connection.
 const STREAMS: usize = 8;
 
@@ -72,16 +75,15 @@ impl Load {
     pub(crate) fn tls(&self, to: SocketAddr, seconds: f64) -> Result<Sample, Failure> {
         let said = self.run("wrk", |load| {
             load.args(["-t1", "--latency", &format!("-c{}", self.connections), &format!("-d{}s", seconds.ceil())]);
-            load.args(FIELDS.iter().flat_map(|field| ["-H", field])).args(["-H", &format!("host: {HOST}")]);
+            load.args(FIELDS.iter().flat_map(|field| ["-H", field])).args(["-H", &format!("Host: {HOST}")]);
             load.arg(format!("https://{to}/"));
         })?;
         wrk(&said).ok_or_else(|| not_understood("wrk", &said))
     }
 
     fn run(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> Result<String, Failure> {
-        let mut words = self.place.0.iter().cloned().chain([program.to_owned()]);
-        let first = words.next().unwrap_or_default();
-        let mut load = command::command(&self.root, &first, words);
+        let mut load = command::command(&self.root, "timeout", [LIMIT_SECONDS]);
+        load.args(&self.place.0).arg(program);
         arguments(&mut load);
         command::output(load.stdin(Stdio::null()))
     }

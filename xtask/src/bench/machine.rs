@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::process::Place;
 use crate::command::{command, output};
 use crate::failure::Failure;
@@ -16,7 +18,8 @@ const INSIDE: &str = "XTASK_BENCH_NETWORK";
 
 /// bbr paces, and so measures its own idea of a loopback's speed.
 const ENTER: &str = "ip link set lo up; \
-    echo cubic > /proc/sys/net/ipv4/tcp_congestion_control 2>/dev/null; exec \"$0\" \"$@\"";
+    ip route replace local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1 congctl lock cubic; \
+    exec \"$0\" \"$@\"";
 
 /// Programs that measure, and the packages that have them.
 const PROGRAMS: &[packages::Debian] = &[
@@ -67,10 +70,17 @@ impl Cores {
     }
 }
 
+/// As many descriptors as are allowed, for everything that is started from here.
+pub(crate) fn raise_descriptors() -> Result<(), Failure> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    raised.map_err(|why| Failure::Found(format!("the limit on descriptors can't be raised: {why}")))
+}
+
 /// Real-time priority where it is allowed, so that other work hardly disturbs; and an end together
 /// with us.
 fn place(core: &str) -> Place {
-    let priority: &[&str] = if is_root() { &["chrt", "-r", "1", "prlimit", "--nofile=65536:65536"] } else { &[] };
+    let priority: &[&str] = if is_root() { &["chrt", "-r", "1"] } else { &[] };
     let words = [priority, &["setpriv", "--pdeathsig", "TERM", "taskset", "-c", core]].concat();
     Place(words.into_iter().map(str::to_owned).collect())
 }
@@ -92,12 +102,14 @@ pub(crate) fn describe(root: &Root) -> String {
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let date = output(&mut command(root, "date", ["-u", "+%F"])).unwrap_or_default();
+    let routes = output(&mut command(root, "ip", ["route", "show", "table", "local"])).unwrap_or_default();
+    let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    let congestion = if routes.contains("congctl lock cubic") { "cubic" } else { congestion.trim() };
     format!(
-        "{}, {cores} × {}, Linux {}, TCP {}, {}, {}",
+        "{}, {cores} × {}, Linux {}, TCP {congestion}, {}, {}",
         date.trim(),
         model.unwrap_or("unknown CPU"),
         read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/sys/net/ipv4/tcp_congestion_control").trim(),
         if is_inside() { "network of its own" } else { "network of the host" },
         if is_root() { "real-time priority" } else { "ordinary priority" },
     )

@@ -1,7 +1,6 @@
 //! `cargo xtask bench proxy`
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use super::peers::Peer;
 use super::process::{Place, Running};
 use super::results::Results;
 use super::sets::{Measure, Set};
-use super::stand::{Rest, Stand, build};
+use super::stand::{Rest, Stand, ask, build};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::root::{Root, read, write};
@@ -127,7 +126,8 @@ fn rounds(stand: &Stand, options: &Options, set: Set, results: &mut Results) -> 
         }
     }
     for started in &running {
-        drive(stand, options, set, started.address, WARM_SECONDS)?;
+        let warm = drive(stand, options, set, started.address, WARM_SECONDS)?;
+        started.check_work(set, warm.done)?;
     }
     for round in 0..options.rounds {
         let count = running.len();
@@ -207,14 +207,7 @@ fn start(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), 
 fn first_answer(address: SocketAddr) -> Result<(), Failure> {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {
-        let answered = || {
-            let mut socket = TcpStream::connect(address)?;
-            socket.write_all(b"GET / HTTP/1.1\r\nHost: app.example.com\r\n\r\n")?;
-            let mut status = [0; 12];
-            socket.read_exact(&mut status)?;
-            std::io::Result::Ok(status == *b"HTTP/1.1 200")
-        };
-        if answered().unwrap_or(false) {
+        if ask(address).is_ok_and(|head| head.starts_with("HTTP/1.1 200")) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_micros(200));

@@ -1,8 +1,8 @@
 //! The stand on which proxies are measured: application, load, certificate, and places for peers.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::load::{self, Load};
-use super::machine::{Cores, free_port};
+use super::machine::{Cores, free_port, raise_descriptors};
 use super::peers::Peer;
 use super::process::{Program, Running};
 use super::sets::Set;
-use super::site::Site;
+use super::site::{Front, Profile, Site};
 use crate::command::{command, run, start};
 use crate::failure::Failure;
 use crate::packages;
@@ -50,7 +50,10 @@ pub(crate) fn build(root: &Root, palisade: Option<&Path>) -> Result<(), Failure>
 /// The stand.
 pub(crate) struct Stand {
     root: Root,
+    /// For configurations and logs, in memory.
     folder: TempDir,
+    /// For certificate and key, on a disk: Palisade reads no secret below /dev.
+    secrets: TempDir,
     cores: Cores,
     palisade: PathBuf,
     envoy: PathBuf,
@@ -71,6 +74,44 @@ pub(crate) struct Started {
     pub(crate) address: SocketAddr,
     pub(crate) running: Running,
     folder: PathBuf,
+}
+
+impl Started {
+    /// Whether it does the work that it is measured for: headers in the answer, and a log that
+    /// grows with the requests.
+    pub(crate) fn check_work(&self, set: Set, requests: f64) -> Result<(), Failure> {
+        if set.profile() == Profile::Plain {
+            return Ok(());
+        }
+        let bytes = fs::metadata(self.folder.join("access.log")).map_or(0, |log| log.len()) as f64;
+        // The last lines may still be in a buffer.
+        if bytes < requests * LINE_BYTES_MIN * 0.9 {
+            return Err(Failure::Found(format!("{} logged {bytes} bytes for {requests} requests", self.peer.name())));
+        }
+        let head = if set.front() == Front::Http1 { ask(self.address)? } else { String::new() };
+        if set.front() == Front::Http1 && !head.to_ascii_lowercase().contains("\r\nx-content-type-options: nosniff\r\n")
+        {
+            return Err(Failure::Found(format!("{} adds no headers:\n{head}", self.peer.name())));
+        }
+        Ok(())
+    }
+}
+
+/// A JSON line with request id, address, method, path, status, sizes and user agent.
+const LINE_BYTES_MIN: f64 = 200.0;
+
+/// The head of the answer to a simple request.
+pub(crate) fn ask(address: SocketAddr) -> Result<String, Failure> {
+    let asked = || {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(START))?;
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: app.example.com\r\n\r\n")?;
+        let mut head = String::new();
+        let mut reader = BufReader::new(socket);
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {}
+        Ok(head)
+    };
+    asked().map_err(Failure::file(address.to_string()))
 }
 
 impl Drop for Started {
@@ -100,16 +141,19 @@ impl Drop for Held {
 
 impl Stand {
     pub(crate) fn new(root: &Root, palisade: Option<PathBuf>, connections: usize, rest: Rest) -> Result<Self, Failure> {
+        raise_descriptors()?;
         let memory = Path::new("/dev/shm");
         let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).map_err(Failure::file(memory))?;
         let cores = Cores::divide()?;
+        let palisade = palisade.unwrap_or(root.join("target/release/palisade"));
         let program = root.join("target/release/load");
         let load = Load { root: root.clone(), place: cores.load.clone(), program, spin: rest.argument(), connections };
         let stand = Self {
             root: root.clone(),
             folder,
+            secrets: tempfile::tempdir_in(root.join("target")).map_err(Failure::file("target"))?,
             cores,
-            palisade: palisade.unwrap_or(root.join("target/release/palisade")),
+            palisade: std::path::absolute(&palisade).map_err(Failure::file(palisade))?,
             envoy: packages::envoy(root).unwrap_or("envoy".into()),
             load,
             rest,
@@ -129,7 +173,7 @@ impl Stand {
     }
 
     fn certify(&self) -> Result<(), Failure> {
-        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| self.folder.path().join(name));
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| self.secrets.path().join(name));
         let mut openssl = command(&self.root, "openssl", ["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
         openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=app.example.com"]);
         openssl.args(["-addext", "subjectAltName=DNS:app.example.com,IP:127.0.0.1"]);
@@ -151,7 +195,8 @@ impl Stand {
             }
             std::thread::yield_now();
         }
-        Err(Failure::Found("the application did not start".to_owned()))
+        let why = read(&folder.join("said")).unwrap_or_default();
+        Err(Failure::Found(format!("the application did not start: {why}")))
     }
 
     /// Starts a peer and waits until it listens.
@@ -174,8 +219,8 @@ impl Stand {
             listen: free_port()?,
             admin: free_port()?,
             upstream,
-            certificate: self.folder.path().join("certificate.pem"),
-            key: self.folder.path().join("key.pem"),
+            certificate: self.secrets.path().join("certificate.pem"),
+            key: self.secrets.path().join("key.pem"),
             palisade: self.palisade.clone(),
             envoy: self.envoy.clone(),
         })

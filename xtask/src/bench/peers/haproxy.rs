@@ -24,7 +24,7 @@ pub(super) fn program(site: &Site) -> Result<Program, Failure> {
     let config = format!(
         "global
   nbthread 1
-  maxconn 19000
+  maxconn 9500
   {log}
 defaults
   mode http

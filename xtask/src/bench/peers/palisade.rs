@@ -71,6 +71,7 @@ fn app(site: &Site, more: &str) -> String {
 listen = "{listen}"
 upstream = "http://{upstream}"
 workers = 1
+drain_delay = "0s"
 max_connections = 20000
 max_connections_per_address = 20000
 {more}"#
