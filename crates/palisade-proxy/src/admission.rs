@@ -25,10 +25,26 @@ pub struct Admission {
 
 /// A place in flight, given back when this is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub struct Permit(Rc<Place>);
+
+/// The place itself, shared with the request's body: while the client is waited for, the
+/// application has nothing to do, so the place is somebody else's. Otherwise a few slow uploads
+/// would turn everybody away.
+#[derive(Debug)]
+pub(crate) struct Place {
     admission: Rc<Admission>,
     route: RouteId,
     admitted: Monotonic,
+    standing: Cell<Standing>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Counted,
+    /// The client is waited for.
+    Aside,
+    /// The request is over.
+    Over,
 }
 
 /// The request was turned away: more are under way than the application answers in time.
@@ -100,7 +116,7 @@ impl Admission {
     }
 
     fn permit(self: &Rc<Self>, route: RouteId, admitted: Monotonic) -> Permit {
-        Permit { admission: Rc::clone(self), route, admitted }
+        Permit(Rc::new(Place { admission: Rc::clone(self), route, admitted, standing: Cell::new(Standing::Counted) }))
     }
 
     /// Calls those whose turn has come.
@@ -121,14 +137,40 @@ impl Permit {
     /// Tells the limiter how long the application took to begin its answer. Not to be told: time
     /// that the client took to send its body.
     pub fn answered(&self, latency: Duration, now: Monotonic) {
-        self.admission.limiter.borrow_mut().answered(self.route.0, self.admitted, latency, now);
+        let Place { admission, route, admitted, .. } = &*self.0;
+        admission.limiter.borrow_mut().answered(route.0, *admitted, latency, now);
+    }
+
+    pub(crate) fn place(&self) -> Rc<Place> {
+        Rc::clone(&self.0)
+    }
+}
+
+impl Place {
+    /// The client is waited for.
+    pub(crate) fn step_aside(&self) {
+        self.leave(Standing::Aside);
+    }
+
+    /// The client has gone on. It was let in once and isn't asked to wait again.
+    pub(crate) fn step_back(&self) {
+        if self.standing.get() == Standing::Aside {
+            self.standing.set(Standing::Counted);
+            self.admission.limiter.borrow_mut().rejoin();
+        }
+    }
+
+    fn leave(&self, to: Standing) {
+        if self.standing.replace(to) == Standing::Counted {
+            self.admission.limiter.borrow_mut().finish();
+            self.admission.settle();
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.limiter.borrow_mut().finish();
-        self.admission.settle();
+        self.0.leave(Standing::Over);
     }
 }
 
@@ -186,6 +228,24 @@ mod tests {
         drop(first);
         third.await.unwrap();
         assert_eq!(door.load(), Load { in_flight: 1, waiting: 0, limit: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_its_client_takes_no_place() {
+        let (door, now) = door();
+        let slow = door.admit(ROUTE, now()).await.unwrap();
+        let _second = door.admit(ROUTE, now()).await.unwrap();
+        slow.place().step_aside();
+        assert_eq!(door.load().in_flight, 1);
+        let third = door.admit(ROUTE, now()).await.unwrap();
+        slow.place().step_back();
+        slow.place().step_back();
+        assert_eq!(door.load().in_flight, 3, "it was let in already");
+        let place = slow.place();
+        drop((slow, third));
+        place.step_back();
+        place.step_aside();
+        assert_eq!(door.load().in_flight, 1, "what is over stays so");
     }
 
     #[tokio::test(start_paused = true)]

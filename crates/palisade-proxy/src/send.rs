@@ -104,7 +104,7 @@ impl<B: Streamable> Upstream<B> {
         let Ask { began, timeouts, trace, prepared, permit } = ask;
         let (head, body) = request.into_parts();
         let (method, payload) = (head.method.clone(), body.payload());
-        let body = Outgoing::new(body, prepared.trailers, &self.ambient);
+        let body = Outgoing::new(body, prepared.trailers, &self.ambient, || permit.as_ref().map(Permit::place));
         let progress = body.progress();
         let mut message = Message { head, body };
         self.frame(&mut message);

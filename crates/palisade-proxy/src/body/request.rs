@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use palisade_core::Monotonic;
 
+use crate::admission::Place;
 use crate::ambient::Ambient;
 use crate::retry::Payload;
 use crate::trailers::Trailers;
@@ -43,6 +44,8 @@ pub(crate) struct Progress {
     error: RefCell<Option<Box<dyn Error + Send + Sync>>>,
     canceled: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    /// The request's place in flight.
+    place: Option<Rc<Place>>,
 }
 
 /// What the connection is told when the body fails; the error itself is kept in [`Progress`].
@@ -65,7 +68,12 @@ impl<B: Body> RequestBody<B> {
 }
 
 impl<B> Outgoing<B> {
-    pub(crate) fn new(body: RequestBody<B>, trailers: Trailers, ambient: &Rc<Ambient>) -> Self {
+    pub(crate) fn new(
+        body: RequestBody<B>,
+        trailers: Trailers,
+        ambient: &Rc<Ambient>,
+        place: impl FnOnce() -> Option<Rc<Place>>,
+    ) -> Self {
         match body {
             RequestBody::Empty => Self::Empty,
             RequestBody::Streamed(body) => {
@@ -76,6 +84,7 @@ impl<B> Outgoing<B> {
                     error: RefCell::new(None),
                     canceled: Cell::new(false),
                     waker: Cell::new(None),
+                    place: place(),
                 };
                 Self::Streamed { body, trailers, progress: Rc::new(progress) }
             }
@@ -132,8 +141,14 @@ impl<B: Streamable> Body for Outgoing<B> {
         }
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
             progress.waker.set(Some(context.waker().clone()));
+            if let Some(place) = &progress.place {
+                place.step_aside();
+            }
             return Poll::Pending;
         };
+        if let Some(place) = &progress.place {
+            place.step_back();
+        }
         progress.frames.set(progress.frames.get() + 1);
         let frame = match frame {
             None => {

@@ -150,6 +150,11 @@ impl<W> Limiter<W> {
         Some((waiter, turn))
     }
 
+    /// A request is in flight again that was admitted before and had stepped aside.
+    pub fn rejoin(&mut self) {
+        self.in_flight += 1;
+    }
+
     /// A request is in flight no longer.
     pub fn finish(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
