@@ -141,8 +141,8 @@ impl Permit {
         admission.limiter.borrow_mut().answered(route.0, *admitted, latency, now);
     }
 
-    pub(crate) fn place(&self) -> Rc<Place> {
-        Rc::clone(&self.0)
+    pub(crate) fn place(&self) -> &Rc<Place> {
+        &self.0
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
         slow.place().step_back();
         slow.place().step_back();
         assert_eq!(door.load().in_flight, 3, "it was let in already");
-        let place = slow.place();
+        let place = Rc::clone(slow.place());
         drop((slow, third));
         place.step_back();
         place.step_aside();

@@ -1,5 +1,6 @@
 //! A request's way to the application: up to three tries, one answer.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
@@ -104,7 +105,9 @@ impl<B: Streamable> Upstream<B> {
         let Ask { began, timeouts, trace, prepared, permit } = ask;
         let (head, body) = request.into_parts();
         let (method, payload) = (head.method.clone(), body.payload());
-        let body = Outgoing::new(body, prepared.trailers, &self.ambient, || permit.as_ref().map(Permit::place));
+        let body = Outgoing::new(body, prepared.trailers, &self.ambient, || {
+            permit.as_ref().map(|permit| Rc::clone(permit.place()))
+        });
         let progress = body.progress();
         let mut message = Message { head, body };
         self.frame(&mut message);

@@ -81,6 +81,10 @@ impl<B> Body for ResponseBody<B> {
         if this.lease.is_none() {
             return Poll::Ready(None);
         }
+        // Asked for more, the client has taken what it was given; until then it was waited for.
+        if let Some(permit) = &this.permit {
+            permit.place().step_back();
+        }
         let frame = match Pin::new(&mut this.incoming).poll_frame(context) {
             Poll::Pending => {
                 // The time runs only while the application is waited for, not while the client
@@ -110,6 +114,8 @@ impl<B> Body for ResponseBody<B> {
             Err(data) => {
                 if this.incoming.is_end_stream() {
                     this.end();
+                } else if let Some(permit) = &this.permit {
+                    permit.place().step_aside();
                 }
                 Poll::Ready(Some(Ok(data)))
             }
