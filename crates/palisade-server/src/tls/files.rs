@@ -28,15 +28,20 @@ pub(super) type Mark = Option<(u64, u64, u64, i64, i64)>;
 
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What the last looks saw.
+struct Looks {
+    /// The files that were loaded, or couldn't be.
+    tried: Vec<[Mark; 2]>,
+    before: Vec<[Mark; 2]>,
+}
+
 /// Watches the files for as long as it runs, and reports each change. For the runtime of slow
 /// things: it reads files.
 pub async fn watch(pairs: Vec<Pair>, certificates: Arc<Certificates>, mut report: impl FnMut(Change)) {
-    let mut tried = certificates.marks();
-    let mut before = tried.clone();
+    let mut looks = Looks::since(certificates.marks());
     loop {
         tokio::time::sleep(LOOK).await;
-        let now = marks(&pairs);
-        if now != tried && now == before {
+        if looks.settled(marks(&pairs)) {
             report(match CertificateStore::load(&pairs) {
                 Ok(store) => {
                     certificates.replace(store);
@@ -44,9 +49,23 @@ pub async fn watch(pairs: Vec<Pair>, certificates: Arc<Certificates>, mut report
                 }
                 Err(error) => Change::Kept(error),
             });
-            tried.clone_from(&now);
         }
-        before = now;
+    }
+}
+
+impl Looks {
+    fn since(tried: Vec<[Mark; 2]>) -> Self {
+        Self { before: tried.clone(), tried }
+    }
+
+    /// Whether these are new files that have stayed the same since the last look.
+    fn settled(&mut self, now: Vec<[Mark; 2]>) -> bool {
+        let settled = now != self.tried && now == self.before;
+        if settled {
+            self.tried.clone_from(&now);
+        }
+        self.before = now;
+        settled
     }
 }
 
@@ -66,4 +85,32 @@ pub(super) fn marks(pairs: &[Pair]) -> Vec<[Mark; 2]> {
 fn mark(file: &Path) -> Mark {
     let found = fs::metadata(file).ok()?;
     Some((found.dev(), found.ino(), found.size(), found.ctime(), found.ctime_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_tried_once_they_have_settled() {
+        let pair = |certificate: u64, key: u64| vec![[Some((0, certificate, 0, 0, 0)), Some((0, key, 0, 0, 0))]];
+        let mut looks = Looks::since(pair(1, 1));
+        for (look, tried) in [
+            (pair(1, 1), false),
+            // Half replaced, then whole.
+            (pair(2, 1), false),
+            (pair(2, 2), false),
+            (pair(2, 2), true),
+            (pair(2, 2), false),
+            // Back and forth.
+            (pair(3, 3), false),
+            (pair(2, 2), false),
+            (pair(2, 2), false),
+            // Gone is a change like any other.
+            (vec![[None, None]], false),
+            (vec![[None, None]], true),
+        ] {
+            assert_eq!(looks.settled(look.clone()), tried, "{look:?}");
+        }
+    }
 }
