@@ -43,6 +43,15 @@ pub struct Limits {
     pub h2: H2Limits,
 }
 
+/// The shortest time between two looks: they are never a loop.
+const LOOK_MIN: Duration = Duration::from_millis(100);
+
+/// How often to look whether something is over that nobody marks the beginning of: it is noticed
+/// late by a tenth of `limit` at most.
+pub(crate) fn look_every(limit: Duration) -> Duration {
+    (limit / 10).max(LOOK_MIN)
+}
+
 /// The slowest that bytes may move while somebody waits for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaceRule {

@@ -28,7 +28,7 @@ use super::h2guard::FrameMeter;
 use super::pace::Pace;
 use super::stream::{Scratch, Transport};
 use crate::counters::ConnectionLimit;
-use crate::limits::Limits;
+use crate::limits::{Limits, look_every};
 
 /// A socket under the watch, shared between the engine and whoever says goodbye.
 #[derive(Debug)]
@@ -65,8 +65,6 @@ pub(crate) enum H2Ending {
     Reset(ConnectionLimit),
 }
 
-const LOOK_MIN: Duration = Duration::from_millis(10);
-
 impl<T: Transport> Shared<T> {
     /// Watches a connection whose first bytes may have been read already.
     pub(crate) fn new(io: T, first: BytesMut, limits: &Arc<Limits>, exchange: &Arc<Exchange>) -> Self {
@@ -76,7 +74,7 @@ impl<T: Transport> Shared<T> {
             limits: Arc::clone(limits),
             exchange: Arc::clone(exchange),
             meter: FrameMeter::new(&limits.h2, now),
-            fresh: first.is_empty(),
+            fresh: true,
             first,
             opened: now,
             head_since: None,
@@ -135,8 +133,11 @@ impl<T: Transport> H2Watch<T> {
     }
 
     fn received(&mut self, bytes: &[u8]) -> Poll<io::Result<()>> {
-        self.fresh &= bytes.is_empty();
         let now = Instant::now();
+        if !bytes.is_empty() && std::mem::take(&mut self.fresh) {
+            // The timer was set for the first byte; nobody says when the connection becomes idle.
+            self.bring_forward(now + self.look());
+        }
         if let Err(limit) = self.meter.received(bytes, now) {
             return self.end(H2Ending::Flood(limit));
         }
@@ -196,10 +197,14 @@ impl<T: Transport> H2Watch<T> {
         Poll::Pending
     }
 
+    fn look(&self) -> Duration {
+        look_every(self.limits.idle.min(self.limits.pace.pause))
+    }
+
     /// When to look again, or what is over.
     fn judge(&mut self, now: Instant) -> Result<Instant, H2Ending> {
         let due = |at: Instant, ending: H2Ending| if now >= at { Err(ending) } else { Ok(at) };
-        let mut next = now + (self.limits.idle.min(self.limits.pace.pause) / 4).max(LOOK_MIN);
+        let mut next = now + self.look();
         if self.ending == Some(H2Ending::Idle) && !self.exchange.is_open() {
             return Err(H2Ending::Idle);
         }

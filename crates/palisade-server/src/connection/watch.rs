@@ -17,7 +17,6 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -29,7 +28,7 @@ use super::message::{Fault, Followed, Follower};
 use super::pace::Pace;
 use super::stream::{Scratch, Transport};
 use crate::counters::ConnectionLimit;
-use crate::limits::Limits;
+use crate::limits::{Limits, look_every};
 
 /// A socket under the watch.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 struct Times {
     opened: Instant,
-    /// No byte has come yet.
+    /// The engine has got no byte yet.
     fresh: bool,
     head_since: Option<Instant>,
     body: Pace,
@@ -72,9 +71,6 @@ struct Times {
 
 /// The most of a next message that is read while the service works on the one before.
 const AHEAD_BYTES: usize = 4096;
-
-/// Idle connections are looked at four times in the time that they are kept, but not in a loop.
-const LOOK_MIN: Duration = Duration::from_millis(10);
 
 impl<T: Transport> Watch<T> {
     /// Watches a connection whose first bytes may have been read already.
@@ -87,7 +83,7 @@ impl<T: Transport> Watch<T> {
             follower: Follower::new(limits),
             times: Times {
                 opened: now,
-                fresh: first.is_empty(),
+                fresh: true,
                 head_since: None,
                 body: Pace::new(limits.pace),
                 answer: Pace::new(limits.pace),
@@ -123,7 +119,11 @@ impl<T: Transport> Watch<T> {
 
     /// Gives the engine those bytes that belong to this message, and holds the others.
     fn give(&mut self, bytes: &[u8], cursor: &mut ReadBufCursor<'_>) -> io::Result<()> {
-        self.times.fresh = false;
+        if std::mem::take(&mut self.times.fresh) {
+            // The timer was set for the first byte. From here on the connection may become idle,
+            // and nobody says when.
+            self.bring_forward(Instant::now() + look_every(self.limits.idle));
+        }
         if self.times.body.is_waiting() {
             self.times.body.moved(bytes.len(), Instant::now());
         } else {
@@ -225,8 +225,7 @@ impl<T: Transport> Watch<T> {
     /// When to look again, or what is over.
     fn judge(&mut self, now: Instant) -> Result<Instant, Ending> {
         let due = |at: Instant, ending: Ending| if now >= at { Err(ending) } else { Ok(at) };
-        let look = now + (self.limits.idle / 4).max(LOOK_MIN);
-        let mut next = look;
+        let mut next = now + look_every(self.limits.idle);
         if let Some(at) = self.times.answer.deadline() {
             next = next.min(due(at, Ending::Reset(ConnectionLimit::SlowReader))?);
         }

@@ -130,10 +130,38 @@ async fn an_idle_connection_closes_silently() {
         }
         let (bytes, seconds) = client.rest().await;
         assert_eq!(bytes, b"");
-        assert!((24 + 60..24 + 60 + 16).contains(&seconds), "{seconds}");
+        assert!((24 + 60..=24 + 66).contains(&seconds), "{seconds}");
         assert_eq!(client.limit(ConnectionLimit::Idle), 1);
     })
     .await;
+}
+
+/// Nothing marks when a connection becomes idle; the limit is kept all the same, whatever it is.
+#[tokio::test(start_paused = true)]
+async fn an_idle_limit_is_kept_to_a_tenth() {
+    for engine in [Engine::H1, Engine::H2] {
+        locally(async {
+            for idle_ms in [500, 1_000, 7_000, 60_000, 600_000] {
+                let idle = Duration::from_millis(idle_ms);
+                let mut client = Client::within(Limits { idle, ..Limits::default() }, engine);
+                match engine {
+                    Engine::H1 => {
+                        client.send(GET).await;
+                        client.answer().await;
+                    }
+                    Engine::H2 => client.send([PREFACE.as_slice(), &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat()).await,
+                }
+                client.rest().await;
+                let took = client.began.elapsed();
+                // HTTP/2 says goodbye first, and this client doesn't answer to it.
+                let goodbye = if engine == Engine::H2 { client.around.limits.linger } else { Duration::ZERO };
+                let late = (idle / 10).max(Duration::from_millis(100)) + Duration::from_millis(10) + goodbye;
+                assert!((idle..=idle + late).contains(&took), "{engine:?}: {took:?}, not {idle:?}");
+                assert_eq!(client.limit(ConnectionLimit::Idle), 1);
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,6 +227,17 @@ async fn nobody_is_slow_while_the_service_is() {
             assert!(client.answer().await.starts_with("HTTP/1.1 200"));
         }
         assert_eq!(client.began.elapsed().as_secs(), 600);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_quiet() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /quiet HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.answer().await;
+        assert_eq!(client.began.elapsed(), QUIET);
     })
     .await;
 }

@@ -108,9 +108,13 @@ struct Client {
 
 impl Client {
     fn connect(engine: Engine) -> Self {
+        Self::within(Limits::default(), engine)
+    }
+
+    fn within(limits: Limits, engine: Engine) -> Self {
         let around = Rc::new(Surroundings {
             service: Rc::new(Scripted),
-            limits: Arc::default(),
+            limits: Arc::new(limits),
             counters: Arc::default(),
             memory: Arc::default(),
             registry: Rc::default(),
