@@ -18,20 +18,15 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 enum Expected {
     /// This answer, the connection closed, nothing at the application.
     Refused(&'static str),
-    /// This answer and nothing at the application; the connection may live on.
-    Answered(&'static str),
     /// This answer and the connection closed. The mistake is in the body, so its head may have
     /// been forwarded, but never a whole request.
     RefusedInBody(&'static str),
-    /// Must be refused, but today's engine mends it before anybody sees it (ADR 4). Until the own
-    /// engine is there: refused, or exactly one whole and unambiguous request.
-    WaitsForOwnEngine,
 }
-use Expected::{Answered, Refused, RefusedInBody, WaitsForOwnEngine};
+use Expected::{Refused, RefusedInBody};
 
 const MALFORMED: Expected = Refused("400 http.malformed");
 const MALFORMED_BODY: Expected = RefusedInBody("400 http.malformed");
-const METHOD: Expected = Answered("405 http.method_not_allowed");
+const METHOD: Expected = Refused("405 http.method_not_allowed");
 
 fn get(field: &str) -> String {
     format!("GET /hostile HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n")
@@ -65,27 +60,19 @@ const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 fn lengths() -> Vec<(&'static str, String, Expected)> {
     let smuggling_chunk = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
     vec![
-        (
-            "both lengths, chunks agree",
-            post("Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
-            WaitsForOwnEngine,
-        ),
+        ("both lengths, chunks agree", post("Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n"), MALFORMED),
         (
             "both lengths, chunked first",
             post("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n"),
-            WaitsForOwnEngine,
+            MALFORMED,
         ),
-        (
-            "both lengths, TE.CL",
-            post("Content-Length: 4\r\nTransfer-Encoding: chunked", &smuggling_chunk),
-            WaitsForOwnEngine,
-        ),
+        ("both lengths, TE.CL", post("Content-Length: 4\r\nTransfer-Encoding: chunked", &smuggling_chunk), MALFORMED),
         (
             "both lengths, CL.TE",
             post("Content-Length: 48\r\nTransfer-Encoding: chunked", &format!("0\r\n\r\n{SMUGGLED}")),
-            WaitsForOwnEngine,
+            MALFORMED,
         ),
-        ("two lengths, equal", post("Content-Length: 5\r\nContent-Length: 5", "hello"), WaitsForOwnEngine),
+        ("two lengths, equal", post("Content-Length: 5\r\nContent-Length: 5", "hello"), MALFORMED),
         ("two lengths", post("Content-Length: 5\r\nContent-Length: 6", "hello"), MALFORMED),
         ("list of lengths, equal", post("Content-Length: 5, 5", "hello"), MALFORMED),
         ("list of lengths", post("Content-Length: 5, 6", "hello"), MALFORMED),
@@ -129,10 +116,10 @@ fn codings() -> Vec<(&'static str, String, Expected)> {
 
 fn lines() -> Vec<(&'static str, String, Expected)> {
     vec![
-        ("bare LF everywhere", "GET /hostile HTTP/1.1\nHost: localhost\n\n".into(), WaitsForOwnEngine),
-        ("bare LF after the request line", "GET /hostile HTTP/1.1\nHost: localhost\r\n\r\n".into(), WaitsForOwnEngine),
-        ("bare LF after a field", "GET /hostile HTTP/1.1\r\nA: b\nHost: localhost\r\n\r\n".into(), WaitsForOwnEngine),
-        ("bare LF as the empty line", "GET /hostile HTTP/1.1\r\nHost: localhost\r\n\n".into(), WaitsForOwnEngine),
+        ("bare LF everywhere", "GET /hostile HTTP/1.1\nHost: localhost\n\n".into(), MALFORMED),
+        ("bare LF after the request line", "GET /hostile HTTP/1.1\nHost: localhost\r\n\r\n".into(), MALFORMED),
+        ("bare LF after a field", "GET /hostile HTTP/1.1\r\nA: b\nHost: localhost\r\n\r\n".into(), MALFORMED),
+        ("bare LF as the empty line", "GET /hostile HTTP/1.1\r\nHost: localhost\r\n\n".into(), MALFORMED),
         ("bare CR in a value", get("A: b\rc"), MALFORMED),
         ("bare CR as line end", get("A: b\rTransfer-Encoding: chunked"), MALFORMED),
         ("obs-fold with a blank", get("A: b\r\n c"), MALFORMED),
@@ -161,9 +148,9 @@ fn chunks() -> Vec<(&'static str, String, Expected)> {
         ("size with minus", chunked("-5\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size with 0x", chunked("0x5\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size with a blank before", chunked(" 5\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
-        ("size with a blank behind", chunked("5 \r\nhello\r\n0\r\n\r\n"), WaitsForOwnEngine),
+        ("size with a blank behind", chunked("5 \r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size empty", chunked("\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
-        ("size of 17 digits", chunked("00000000000000005\r\nhello\r\n0\r\n\r\n"), WaitsForOwnEngine),
+        ("size of 17 digits", chunked("00000000000000005\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size over 2^64", chunked("10000000000000005\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size that is no number", chunked("hello\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
         ("size ended by LF", chunked("5\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
@@ -172,9 +159,9 @@ fn chunks() -> Vec<(&'static str, String, Expected)> {
         ("data ended by LF", chunked("5\r\nhello\n0\r\n\r\n"), MALFORMED_BODY),
         ("data ended by two other bytes", chunked("5\r\nhelloXX0\r\n\r\n"), MALFORMED_BODY),
         ("bare LF in an extension", chunked("5;a\nb\r\nhello\r\n0\r\n\r\n"), MALFORMED_BODY),
-        ("extension of 300 bytes", extension(300), WaitsForOwnEngine),
+        ("extension of 300 bytes", extension(300), MALFORMED_BODY),
         ("extension of 20 KiB", extension(20 << 10), MALFORMED_BODY),
-        ("trailer that frames", chunked("5\r\nhello\r\n0\r\nContent-Length: 48\r\n\r\n"), WaitsForOwnEngine),
+        ("trailer that frames", chunked("5\r\nhello\r\n0\r\nContent-Length: 48\r\n\r\n"), MALFORMED_BODY),
     ]
 }
 
@@ -289,37 +276,25 @@ async fn one(upstream: &Upstream, gateway: &Gateway, bytes: &str, expected: Expe
     let heads = upstream.seen().requests();
     let bodies = upstream.seen().bodies().len();
     let mut wire = Wire::open(gateway.public).await;
-    let behind = if matches!(expected, WaitsForOwnEngine) { "" } else { SMUGGLED };
     // The gateway may have answered and closed before the last byte is written.
-    drop(wire.send(format!("{bytes}{behind}")).await);
+    drop(wire.send(format!("{bytes}{SMUGGLED}")).await);
     let answer = timeout(PATIENCE, wire.answer()).await.map_err(|_| "no answer in time".to_owned())?;
     let answer = answer.map_err(|error| format!("no answer: {error}"))?;
     let said = match answer.field("content-type").as_deref() {
         Some("application/problem+json") => answer.refusal(),
         other => format!("{} of type {other:?}", answer.status),
     };
-    let is_closed = match expected {
-        Answered(_) => true,
-        Refused(_) | RefusedInBody(_) => timeout(PATIENCE, wire.closes()).await.unwrap_or(false),
-        // A request that was mended and answered leaves its connection open.
-        WaitsForOwnEngine => answer.status == 200 || timeout(PATIENCE, wire.closes()).await.unwrap_or(false),
-    };
+    let is_closed = timeout(PATIENCE, wire.closes()).await.unwrap_or(false);
     let forwarded: Vec<_> = upstream.seen().heads().into_iter().skip(heads).collect();
     let whole = upstream.seen().bodies().len() - bodies;
     match expected {
-        Refused(wanted) | Answered(wanted) if said != wanted => Err(format!("{said}, not {wanted}")),
-        RefusedInBody(wanted) if said != wanted => Err(format!("{said}, not {wanted}")),
+        Refused(wanted) | RefusedInBody(wanted) if said != wanted => Err(format!("{said}, not {wanted}")),
+        _ if answer.status == 405 && answer.field("allow").is_none() => Err("no Allow".to_owned()),
         _ if !is_closed => Err("the connection was not closed".to_owned()),
         Refused(_) if !forwarded.is_empty() => Err(format!("{} requests reached the application", forwarded.len())),
         RefusedInBody(_) if forwarded.len() > 1 || whole > 0 => {
             Err(format!("{} heads and {whole} whole bodies reached the application", forwarded.len()))
         }
-        WaitsForOwnEngine if answer.status == 200 => match forwarded.as_slice() {
-            [request] if lengths_of(request) <= 1 => Ok(()),
-            [request] => Err(format!("{} lengths reached the application", lengths_of(request))),
-            other => Err(format!("{} requests reached the application", other.len())),
-        },
-        WaitsForOwnEngine if said != "400 http.malformed" => Err(said),
         _ => Ok(()),
     }
 }

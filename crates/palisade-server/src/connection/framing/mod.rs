@@ -12,7 +12,9 @@
 //! 5. a `Connection` that names fields which are never a connection's;
 //! 6. a WebSocket handshake that isn't one.
 //!
-//! `TRACE` and `CONNECT` are refused as methods. What is merely removed (`Upgrade` to anything
+//! `TRACE` and `CONNECT` pass, for they are well-formed: that they are never forwarded is said by
+//! a policy. The target of `CONNECT` is an authority (RFC 9112 §3.2.3) and need not repeat `Host`,
+//! since nobody will act upon either. What is merely removed (`Upgrade` to anything
 //! else, hop-by-hop fields) is the proxy's to remove.
 
 mod host;
@@ -22,13 +24,10 @@ use std::fmt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
-use palisade_core::Reason;
 
 /// What is wrong with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// `TRACE` or `CONNECT`.
-    Method,
     /// Neither HTTP/1.0 nor 1.1 nor 2.
     Version,
     /// `Content-Length`, or how often it was sent.
@@ -51,29 +50,9 @@ pub enum Malformed {
     WebSocket,
 }
 
-impl Malformed {
-    /// The reason of the refusal.
-    pub const fn reason(self) -> Reason {
-        match self {
-            Self::Method => Reason::HttpMethodNotAllowed,
-            Self::Version
-            | Self::Length
-            | Self::Encoding
-            | Self::Host
-            | Self::OtherHost
-            | Self::Target
-            | Self::ConnectionField
-            | Self::Blanks
-            | Self::Connection
-            | Self::WebSocket => Reason::HttpMalformed,
-        }
-    }
-}
-
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Method => "method that is never forwarded",
             Self::Version => "unknown version",
             Self::Length => "`Content-Length` repeated, or not a number",
             Self::Encoding => "`Transfer-Encoding` other than `chunked` alone",
@@ -112,9 +91,6 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// The first thing that is wrong with it.
 pub fn check(request: &Parts) -> Result<(), Malformed> {
-    if request.method == Method::TRACE || request.method == Method::CONNECT {
-        return Err(Malformed::Method);
-    }
     if ![Version::HTTP_10, Version::HTTP_11, Version::HTTP_2].contains(&request.version) {
         return Err(Malformed::Version);
     }
@@ -130,7 +106,8 @@ pub fn check(request: &Parts) -> Result<(), Malformed> {
     found.check_websocket(request)?;
     let path = request.uri.path();
     let asterisk = path == "*" && request.method == Method::OPTIONS;
-    if path.starts_with('/') || asterisk { Ok(()) } else { Err(Malformed::Target) }
+    let tunnel = path.is_empty() && request.method == Method::CONNECT;
+    if path.starts_with('/') || asterisk || tunnel { Ok(()) } else { Err(Malformed::Target) }
 }
 
 /// Joins the crumbs of a cookie that HTTP/2 sends as several fields (RFC 9113 §8.2.3), so that
@@ -211,6 +188,7 @@ impl<'a> Found<'a> {
             return Err(Malformed::Host);
         }
         match (authority, host) {
+            (Some(_), Some(_)) if request.method == Method::CONNECT => Ok(()),
             (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => Err(Malformed::OtherHost),
             (Some(_), Some(_)) | (None, Some(_)) => Ok(()),
             // In HTTP/2 `:authority` alone is enough.

@@ -8,7 +8,8 @@
 //!
 //! A head: lines end in CRLF; names are tokens and touch their colon; values hold no control
 //! bytes; no line is folded (RFC 9112 §2.2, §5). Its body has one length: `Content-Length` once
-//! and in plain digits, or `Transfer-Encoding` once and exactly `chunked`, never both (§6.3).
+//! and in plain digits, or `Transfer-Encoding` once and exactly `chunked`, never both (§6.3). In
+//! trailers, which come too late to say where the body ends, neither may stand (RFC 9110 §6.5.1).
 
 use memchr::memchr;
 
@@ -85,6 +86,9 @@ enum Version {
     Http10,
     Http11,
 }
+
+const CONTENT_LENGTH: &[u8] = b"content-length";
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 const METHOD_BYTES_MAX: usize = 32;
 
@@ -275,7 +279,10 @@ impl Follower {
             Stage::ChunkEnd if line.is_empty() => Stage::ChunkSize,
             Stage::Trailer if line.is_empty() => Stage::Complete,
             Stage::Trailer => {
-                field(line)?;
+                let (name, _) = field(line)?;
+                if is_framing(name) {
+                    return Err(Fault::Malformed);
+                }
                 Stage::Trailer
             }
             Stage::ChunkEnd | Stage::Length(_) | Stage::ChunkData(_) | Stage::Complete => {
@@ -289,13 +296,13 @@ impl Follower {
 impl Framing {
     /// Takes from a field what says where the body ends.
     fn learn(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
-        if name.eq_ignore_ascii_case(b"content-length") {
+        if name.eq_ignore_ascii_case(CONTENT_LENGTH) {
             // A second field is refused even if it is equal: the next reader may take a list.
             let length = decimal(trim_blanks(value)).ok_or(Fault::Malformed)?;
             if self.length.replace(length).is_some() {
                 return Err(Fault::Malformed);
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if name.eq_ignore_ascii_case(TRANSFER_ENCODING) {
             let again = std::mem::replace(&mut self.chunked, true);
             if again || self.version == Version::Http10 || !trim_blanks(value).eq_ignore_ascii_case(b"chunked") {
                 return Err(Fault::Malformed);
@@ -352,6 +359,11 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
         return Err(Fault::Malformed);
     }
     Ok((name, value.strip_prefix(b":").unwrap_or_default()))
+}
+
+/// Whether a field says where a body ends.
+fn is_framing(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(CONTENT_LENGTH) || name.eq_ignore_ascii_case(TRANSFER_ENCODING)
 }
 
 /// Optional blanks around a value are spaces and tabs, nothing else (RFC 9110 §5.6.3).

@@ -157,6 +157,9 @@ fn chunks_are_read_one_way() {
         ("1\nx\r\n0\r\n\r\n", "Malformed"),
         ("0\r\nX : a\r\n\r\n", "Malformed"),
         ("0\r\n\n", "Malformed"),
+        ("0\r\nContent-Length: 48\r\n\r\n", "Malformed"),
+        ("0\r\nX: a\r\ntransfer-encoding: chunked\r\n\r\n", "Malformed"),
+        ("0\r\nContent-Lengths: 48\r\n\r\n", "ok"),
     ] {
         check(format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}").as_bytes(), expected);
     }
