@@ -34,6 +34,11 @@ impl Status {
         let _ = self.draining.set((now, why));
     }
 
+    /// Whether the process is ending.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get().is_some()
+    }
+
     /// How the last reload went.
     pub(crate) fn reloaded(&self, how: Reload) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);

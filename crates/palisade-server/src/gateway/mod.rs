@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use palisade_core::{Kind, Reason, Record, Refusal, RequestId, Stage};
 use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Tunnel, TunnelEnd, hop};
@@ -230,7 +230,10 @@ impl Service for Gateway {
         connection: Connection,
     ) -> Result<Response<GatewayBody>, NoAnswer> {
         let known_as = Cell::new(None);
-        match Caught::new(self.answer(request, connection, &known_as)).await {
+        // What follows a CONNECT is meant for its tunnel, and a TRACE comes from no application's
+        // client: none of it is read as a request.
+        let is_last = *request.method() == Method::CONNECT || *request.method() == Method::TRACE;
+        let answer = match Caught::new(self.answer(request, connection, &known_as)).await {
             Ok(answer) => answer,
             // The record was closed by the panic itself; the client is told its id.
             Err(Panicked) => {
@@ -239,7 +242,15 @@ impl Service for Gateway {
                 let answer = render::refusal(&refusal, id, Audience::Program).map(AnswerBody::Own);
                 Ok(answer.map(|body| ObservedBody::unobserved(body, palisade_proxy::BodyError::reason)))
             }
-        }
+        };
+        // HTTP/2 says goodbye with a frame of its own; a tunnel isn't kept for another request.
+        let closes = connection.engine == Engine::H1 && (is_last || self.status.is_draining());
+        answer.map(|mut answer| {
+            if closes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        })
     }
 }
 
