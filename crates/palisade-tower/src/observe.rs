@@ -8,7 +8,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -306,6 +306,20 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
         Some(Frame::data(rest))
     }
 
+    /// The application's next frame. The time that it is waited for is noted.
+    fn poll_app(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_pending() {
+            self.waiting.get_or_insert_with(clock::monotonic);
+        } else if let Some(since) = self.waiting.take() {
+            let wait = clock::monotonic().since(since);
+            if let Some(record) = self.record() {
+                record.upstream += wait;
+            }
+        }
+        polled
+    }
+
     fn count(&mut self, chunk: &Bytes, now: Monotonic) {
         let began = self.began;
         if let Some(record) = self.record() {
@@ -334,42 +348,38 @@ where
                 record.client_wait += wait;
             }
         }
-        let polled = Pin::new(&mut this.body).poll_frame(context);
-        if polled.is_pending() {
-            this.waiting.get_or_insert_with(clock::monotonic);
-        } else if let Some(since) = this.waiting.take() {
-            let wait = clock::monotonic().since(since);
-            if let Some(record) = this.record() {
-                record.upstream += wait;
-            }
-        }
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => Poll::Ready(this.end(None).map(Ok)),
-            Poll::Ready(Some(Err(error))) => {
-                this.ended = true;
-                let reason = (this.blame)(&error);
-                if let Some(observation) = &mut this.observation {
-                    observation.failed(reason);
-                }
-                Poll::Ready(Some(Err(error)))
-            }
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(match frame.into_data() {
-                Err(trailers) => this.end(Some(trailers)).map(Ok),
-                Ok(chunk) => {
-                    let chunk = this.rewrite(chunk);
-                    let now = clock::monotonic();
-                    this.count(&chunk, now);
-                    if this.rewritings.is_empty() && this.body.is_end_stream() {
-                        this.ended = true;
-                        this.complete();
-                    } else {
-                        this.handed = Some(now);
+        let chunk = loop {
+            match ready!(this.poll_app(context)) {
+                None => return Poll::Ready(this.end(None).map(Ok)),
+                Some(Err(error)) => {
+                    this.ended = true;
+                    let reason = (this.blame)(&error);
+                    if let Some(observation) = &mut this.observation {
+                        observation.failed(reason);
                     }
-                    Some(Ok(Frame::data(chunk)))
+                    return Poll::Ready(Some(Err(error)));
                 }
-            }),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Err(trailers) => return Poll::Ready(this.end(Some(trailers)).map(Ok)),
+                    Ok(chunk) => {
+                        let chunk = this.rewrite(chunk);
+                        // A frame of nothing tells the client nothing, and HTTP/2 peers count them.
+                        if !chunk.is_empty() {
+                            break chunk;
+                        }
+                    }
+                },
+            }
+        };
+        let now = clock::monotonic();
+        this.count(&chunk, now);
+        if this.rewritings.is_empty() && this.body.is_end_stream() {
+            this.ended = true;
+            this.complete();
+        } else {
+            this.handed = Some(now);
         }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
