@@ -97,7 +97,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
 
     report_off(limits.as_ref(), problems);
     let context = Context { files, public: app.public, hosts: app.hosts, seed: seed.0 };
-    let raw = catalog::Raw { limits, headers, method_override: app.method_override };
+    let raw = catalog::Raw { limits, headers, method_override: app.method_override, compress: app.compress };
     let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;

@@ -21,7 +21,12 @@ fn compiled() -> Compiled {
     let (files, mut problems) = (Files::default(), Problems::default());
     let public = Setting { value: Authority::parse("briefly.example").unwrap(), place: Place::top() };
     let context = Context { files: &files, public: Some(public), hosts: Vec::new(), seed: [3; 16] };
-    let raw = Raw { limits: None, headers: None, method_override: MethodOverride::Drop };
+    let raw = Raw {
+        limits: None,
+        headers: None,
+        method_override: MethodOverride::Drop,
+        compress: Setting { value: Vec::new(), place: Place::top() },
+    };
     let compiled = compile(raw, &context, &mut problems);
     assert!(problems.is_empty(), "{problems:?}");
     compiled

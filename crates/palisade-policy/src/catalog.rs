@@ -6,10 +6,11 @@ use palisade_core::Question;
 use palisade_core::charge::TableSize;
 use palisade_core::config::{Decode, Node, Place, Problems, Setting, Table, Value};
 
+use crate::compress::config::RawCompress;
 use crate::headers::config::RawHeaders;
 use crate::inbound::{InboundFilter, MethodOverride, OddNames};
 use crate::limits::config::RawLimits;
-use crate::{Context, headers, host, inbound, limits, method, upgrade};
+use crate::{Context, compress, headers, host, inbound, limits, method, upgrade};
 
 /// The tables that policies read, as they were decoded. An absent table is a state of its own.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Raw {
     pub headers: Option<Setting<RawHeaders>>,
     /// `[app] method_override`
     pub method_override: MethodOverride,
+    /// `[app] compress`
+    pub compress: RawCompress,
 }
 
 /// What the policies of a snapshot come to.
@@ -35,7 +38,7 @@ pub struct Compiled {
 
 /// Compiles every policy, reporting every problem.
 pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Compiled {
-    let Raw { limits, headers, method_override } = raw;
+    let Raw { limits, headers, method_override, compress } = raw;
     let limits = limits::config::compile(limits, context, problems);
     let inbound = match headers.map(|headers| headers.value).or_else(|| defaults("headers", problems)) {
         Some(RawHeaders { inbound }) => inbound::config::compile(inbound.value, method_override, problems),
@@ -49,6 +52,8 @@ pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Comp
         upgrade::compile(),
         limits.questions,
         headers::compile(),
+        // Last: what it makes, nobody after it could read.
+        compress::config::compile(compress, context, problems),
     ]
     .concat();
     questions.sort_by_key(|question| question.stage);

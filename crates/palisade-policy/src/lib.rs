@@ -5,6 +5,7 @@
 //! wants done is data. [`catalog`] is the one list of them all.
 
 pub mod catalog;
+pub mod compress;
 mod context;
 pub mod headers;
 pub mod host;

@@ -7,6 +7,7 @@ use palisade_core::client::Hops;
 use palisade_core::config::{Code, Problem, Problems, Setting};
 use palisade_core::path::EncodedSlash;
 use palisade_core::{Network, Networks};
+use palisade_policy::compress::config::RawCompress;
 use palisade_policy::host::Authority;
 use palisade_policy::inbound::MethodOverride;
 
@@ -28,6 +29,7 @@ pub(crate) struct Compiled {
     pub(crate) hops: Hops,
     pub(crate) encoded_slash: EncodedSlash,
     pub(crate) method_override: MethodOverride,
+    pub(crate) compress: RawCompress,
 }
 
 pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems: &mut Problems) -> Compiled {
@@ -42,6 +44,7 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         protocol,
         host_header,
         forwarded,
+        compress,
         engine,
         max_header,
         max_body,
@@ -120,6 +123,7 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         hops,
         encoded_slash: encoded_slash.value,
         method_override: method_override.value,
+        compress,
     }
 }
 

@@ -6,6 +6,7 @@ use palisade_core::client::AddressHeader;
 use palisade_core::config::{Named, OneOrMany, Period, SecretRef, Setting, Size, TextOr, Whole};
 use palisade_core::path::EncodedSlash;
 use palisade_core::{Network, Pattern, section};
+use palisade_policy::compress::Coding;
 use palisade_policy::inbound::MethodOverride;
 
 use super::address::{HostEntry, PublicUrl, ServerAddress};
@@ -44,6 +45,10 @@ section! {
         host_header: Setting<HostHeader> = "keep",
         /// Whether `Forwarded` (RFC 7239) is sent beside the `X-Forwarded-*` fields.
         forwarded: Setting<bool> = false,
+        /// How answers of text are compressed that the application sends plain, in order of
+        /// preference: `zstd`, `br`, `gzip`. Not by default: a network in front often does it, and
+        /// a page that holds a secret and repeats what its reader sent should stay as it is.
+        compress: Setting<Vec<Setting<Coding>>> = [],
         /// The HTTP/1.1 engine. Applies at start.
         engine: Setting<Engine> = "hyper",
         /// The longest head of a request; beyond it 431. Room for many cookies, not for a flood.
