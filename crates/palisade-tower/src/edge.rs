@@ -60,10 +60,10 @@ pub struct Peer {
 /// Random bits for one request, drawn by the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Entropy {
-    /// For the request id.
-    pub request: u128,
+    /// For the request id. Two words, since one of 128 bits would align whatever holds it.
+    pub request: [u64; 2],
     /// For the trace id, if none is continued.
-    pub trace: u128,
+    pub trace: [u64; 2],
     /// For the span id.
     pub span: u64,
 }
@@ -71,8 +71,13 @@ pub struct Entropy {
 impl Entropy {
     /// Draws from `source`. Ids need to be unique, not secret.
     pub fn draw(source: &mut fastrand::Rng) -> Self {
-        Self { request: source.u128(..), trace: source.u128(..), span: source.u64(..) }
+        let mut two = || [source.u64(..), source.u64(..)];
+        Self { request: two(), trace: two(), span: source.u64(..) }
     }
+}
+
+fn wide([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 impl Peer {
@@ -139,11 +144,11 @@ impl Edge {
         };
         let (trace_id, parent_id, sampled) = match incoming.parent {
             Some(Traced { trace, parent, sampled, .. }) => (trace, Some(parent), sampled),
-            None => (TraceId::from_entropy(entropy.trace), None, false),
+            None => (TraceId::from_entropy(wide(entropy.trace)), None, false),
         };
         let request_id = match sent_id {
             Some(id) if trusted => id,
-            Some(_) | None => RequestId::new(now.utc, entropy.request),
+            Some(_) | None => RequestId::new(now.utc, wide(entropy.request)),
         };
         let arrival = Arrival {
             now,

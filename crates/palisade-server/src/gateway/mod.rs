@@ -18,7 +18,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use palisade_core::{Kind, Reason, Record, Refusal, RequestId, Stage};
-use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Tunnel, TunnelEnd, hop};
+use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Sent, Tunnel, TunnelEnd, hop};
 use palisade_telemetry::WorkerTelemetry;
 use palisade_tower::body::AnswerBody;
 use palisade_tower::edge::{Entropy, Peer};
@@ -26,7 +26,7 @@ use palisade_tower::guard::Stores;
 use palisade_tower::held::Held;
 use palisade_tower::observe::{Close, IntakeBody, IntakeError, Observation, ObservedBody};
 use palisade_tower::render::{self, Audience};
-use palisade_tower::transit::{Incoming, Refused, Transit};
+use palisade_tower::transit::{Incoming, Refused, Sight, Transit};
 use palisade_tower::{authority, clock};
 use tokio::task::spawn_local;
 
@@ -183,8 +183,38 @@ impl Gateway {
         if route.kind == Kind::Own {
             return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &parts));
         }
-        let way = Way { gateway: self, live: &live, group, timeouts: timeouts(forwarding), permit };
-        way.forward(transit, parts, body, target.query()).await
+        // Not a future of its own: what it would take in would lie twice in every request's future.
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let way = Way { live: &live, timeouts: timeouts(forwarding), permit };
+        let (request, ask) = match way.prepare(&mut transit, &parts, body) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Ok(transit.end(Refused::Refusal(refusal), &parts)),
+        };
+        let sent = group.upstream.send(request, ask).await;
+        self.conclude(transit, sent, on_upgrade, &parts)
+    }
+
+    /// What becomes of what the application said.
+    fn conclude(
+        &self,
+        mut transit: Passing<'_>,
+        sent: Sent<ForwardedBody>,
+        on_upgrade: Option<OnUpgrade>,
+        parts: &Parts,
+    ) -> Result<Response<GatewayBody>, NoAnswer> {
+        if let Some(record) = transit.observation.record() {
+            record.server = sent.server().cloned();
+            record.upstream = sent.attempts.iter().map(|attempt| attempt.duration).sum();
+            record.attempts = sent.attempts;
+        }
+        match sent.answer {
+            Ok(Answer::Response(response)) => {
+                let ends = is_stream(&response).then(|| self.ends());
+                Ok(respond(transit, response.map(|body| Endable::new(body, ends)), parts))
+            }
+            Ok(Answer::Switch(response, tunnel)) => Ok(switch(transit, response, tunnel, on_upgrade, self.ends())),
+            Err(failure) => fail(transit, failure, parts),
+        }
     }
 
     /// Lets a request in, at once or after a wait in the queue. Webhooks always come in: whoever
@@ -261,36 +291,28 @@ fn declared(parts: &Parts) -> Option<u64> {
 
 /// The way of one request to the application.
 struct Way<'a> {
-    gateway: &'a Gateway,
     live: &'a Live,
-    group: &'a Group,
     timeouts: palisade_proxy::Timeouts,
     permit: Option<Permit>,
 }
 
 impl Way<'_> {
-    async fn forward(
+    /// Makes the request that the application receives.
+    fn prepare(
         self,
-        mut transit: Passing<'_>,
-        mut parts: Parts,
+        transit: &mut Passing<'_>,
+        parts: &Parts,
         body: ForwardedBody,
-        query: Option<&str>,
-    ) -> Result<Response<GatewayBody>, NoAnswer> {
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+    ) -> Result<(Request<palisade_proxy::RequestBody<ForwardedBody>>, Ask), Refusal> {
         let mut head = parts.headers.clone();
         std::mem::take(&mut transit.passage.request).apply(&mut head);
         let body = palisade_proxy::RequestBody::new(body);
-        let prepared = match hop::prepare(&parts.method, &mut head, body.payload()) {
-            Ok(prepared) => prepared,
-            Err(malformed) => {
-                let refusal = Refusal::new(Reason::HttpMalformed).detail(malformed.to_string());
-                return Ok(transit.end(Refused::Refusal(refusal), &parts));
-            }
-        };
-        self.live.plan.names.tell(&mut head, &transit.arrival, transit.sight.authority);
-        let Some(uri) = target(&parts.uri, transit.sight.path.as_str(), transit.sight.path.as_sent(), query) else {
-            return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::PathMalformed)), &parts));
-        };
+        let prepared = hop::prepare(&parts.method, &mut head, body.payload())
+            .map_err(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()))?;
+        let Sight { path, query, authority, .. } = &transit.sight;
+        self.live.plan.names.tell(&mut head, &transit.arrival, authority);
+        let uri = target(&parts.uri, path.as_str(), path.as_sent(), *query)
+            .ok_or_else(|| Refusal::new(Reason::PathMalformed))?;
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = uri;
@@ -302,22 +324,7 @@ impl Way<'_> {
             prepared,
             permit: self.permit,
         };
-        let sent = self.group.upstream.send(request, ask).await;
-        if let Some(record) = transit.observation.record() {
-            record.server = sent.server().cloned();
-            record.upstream = sent.attempts.iter().map(|attempt| attempt.duration).sum();
-            record.attempts = sent.attempts;
-        }
-        match sent.answer {
-            Ok(Answer::Response(response)) => {
-                let ends = is_stream(&response).then(|| self.gateway.ends());
-                Ok(respond(transit, response.map(|body| Endable::new(body, ends)), &parts))
-            }
-            Ok(Answer::Switch(response, tunnel)) => {
-                Ok(switch(transit, response, tunnel, on_upgrade, self.gateway.ends()))
-            }
-            Err(failure) => fail(transit, failure, &parts),
-        }
+        Ok((request, ask))
     }
 }
 
