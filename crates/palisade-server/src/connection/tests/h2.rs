@@ -5,9 +5,9 @@ use super::*;
 /// `GET`, `http`, `/`, and an authority: HPACK's static table and one literal.
 const HEAD: &[u8] = &[0x82, 0x86, 0x84, 0x01, 0x01, b'a'];
 
-/// The same with a path of four letters and `POST`.
-fn post(path: &[u8]) -> Vec<u8> {
-    let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
+/// The same with another method and path. In the static table 2 is `GET` and 3 is `POST`.
+fn head(method: u8, path: &[u8]) -> Vec<u8> {
+    let mut head = vec![0x80 | method, 0x86, 0x04, path.len() as u8];
     head.extend_from_slice(path);
     head.extend_from_slice(&[0x01, 0x01, b'a']);
     head
@@ -144,7 +144,7 @@ async fn times_end_connections() {
 async fn a_slow_stream_is_answered_and_others_live_on() {
     locally(async {
         let mut client = connect().await;
-        client.send(with_payload(1, 4, 1, &post(b"/body"))).await;
+        client.send(with_payload(1, 4, 1, &head(3, b"/body"))).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
         client.send(with_payload(1, 5, 3, HEAD)).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -165,18 +165,26 @@ async fn a_slow_stream_is_answered_and_others_live_on() {
 async fn a_client_that_keeps_its_windows_closed_is_cut() {
     locally(async {
         let mut client = connect().await;
-        client
-            .send(with_payload(1, 5, 1, &{
-                let mut head = vec![0x82, 0x86, 0x04, 6];
-                head.extend_from_slice(b"/large");
-                head.extend_from_slice(&[0x01, 0x01, b'a']);
-                head
-            }))
-            .await;
+        client.send(with_payload(1, 5, 1, &head(2, b"/large"))).await;
         let (bytes, seconds) = client.rest().await;
         assert!((30..34).contains(&seconds), "{seconds}");
         assert_eq!(client.limit(ConnectionLimit::SlowReader), 1);
         assert_eq!(kinds(&bytes).1, Some(ENHANCE_YOUR_CALM));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_quiet() {
+    locally(async {
+        let mut client = connect().await;
+        client.send(with_payload(1, 5, 1, &head(2, b"/quiet"))).await;
+        let mut bytes = Vec::new();
+        let reading = tokio::time::timeout(QUIET + Duration::from_secs(1), client.io.read_to_end(&mut bytes));
+        assert!(reading.await.is_err(), "closed after {:?}", client.began.elapsed());
+        let (kinds, _) = kinds(&bytes);
+        let pieces = kinds.iter().filter(|kind| **kind == Kind::Data).count();
+        assert!(pieces >= 2 && !kinds.contains(&Kind::GoAway), "{kinds:?}");
     })
     .await;
 }

@@ -5,7 +5,7 @@ mod h2;
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::Sleep;
 
 use super::*;
 
@@ -21,28 +22,49 @@ use super::*;
 #[derive(Debug)]
 struct Scripted;
 
-/// A body of so many zeros, in pieces.
+/// A body of so many zeros, in pieces. A quiet one waits before each piece but the first.
 #[derive(Debug)]
-struct Zeros(usize);
+struct Zeros {
+    left: usize,
+    quiet: Option<Pin<Box<Sleep>>>,
+}
 
 const PIECE: usize = 8192;
+const QUIET: Duration = Duration::from_secs(600);
+
+impl Zeros {
+    fn new(left: usize) -> Self {
+        Self { left, quiet: None }
+    }
+
+    fn quiet(left: usize) -> Self {
+        Self { left, quiet: Some(Box::pin(tokio::time::sleep(Duration::ZERO))) }
+    }
+}
 
 impl Body for Zeros {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.min(PIECE);
-        self.0 -= piece;
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(quiet) = &mut self.quiet {
+            ready!(quiet.as_mut().poll(context));
+            quiet.as_mut().reset(Instant::now() + QUIET);
+        }
+        let piece = self.left.min(PIECE);
+        self.left -= piece;
         Poll::Ready((piece > 0).then(|| Ok(Frame::data(Bytes::from(vec![0; piece])))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0 == 0
+        self.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0 as u64)
+        SizeHint::with_exact(self.left as u64)
     }
 }
 
@@ -52,10 +74,10 @@ impl Service for Scripted {
 
     async fn call(&self, mut request: Request<RequestBody>, _: Connection) -> Result<Response<Zeros>, Infallible> {
         let path = request.uri().path().to_owned();
-        let mut response = Response::new(Zeros(0));
+        let mut response = Response::new(Zeros::new(0));
         match path.as_str() {
             "/body" => match request.into_body().collect().await {
-                Ok(body) => *response.body_mut() = Zeros(body.to_bytes().len()),
+                Ok(body) => *response.body_mut() = Zeros::new(body.to_bytes().len()),
                 Err(error) => {
                     let status = error.reason().map_or(StatusCode::IM_A_TEAPOT, Reason::status);
                     *response.status_mut() = status;
@@ -63,7 +85,8 @@ impl Service for Scripted {
             },
             "/unread" => *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE,
             "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
-            "/large" => *response.body_mut() = Zeros(10 << 20),
+            "/large" => *response.body_mut() = Zeros::new(10 << 20),
+            "/quiet" => *response.body_mut() = Zeros::quiet(2 * PIECE),
             "/tunnel" => {
                 let upgrade = hyper::upgrade::on(&mut request);
                 tokio::task::spawn_local(async move {
