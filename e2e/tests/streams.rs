@@ -129,18 +129,57 @@ async fn a_cut_body_is_never_completed() {
     }
 }
 
+/// An answer whose body isn't framed as its head or its chunks say.
+fn lie(fields: &str, body: &str) -> Answer {
+    Answer::new().read().send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}")).closed()
+}
+
+/// The head has gone to the client by the time a chunk turns out to be none, so all that can be
+/// said is said by cutting the answer, and in the record.
+#[tokio::test]
+async fn broken_chunks_are_never_completed() {
+    let chunks = [
+        ("/size", "hello\r\nhello\r\n0\r\n\r\n"),
+        ("/plus", "+5\r\nhello\r\n0\r\n\r\n"),
+        ("/overflow", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
+        ("/long", "5\r\nhello!\r\n0\r\n\r\n"),
+        ("/later", "5\r\nhello\r\nx\r\n\r\n"),
+        ("/lf", "5\nhello\r\n0\r\n\r\n"),
+    ];
+    let (upstream, gateway) = before(move |request| {
+        let body = chunks.iter().find(|(path, _)| *path == request.target()).map(|(_, body)| *body);
+        lie("Transfer-Encoding: chunked", body.unwrap_or("2\r\nok\r\n0\r\n\r\n"))
+    })
+    .await;
+    for (path, _) in chunks {
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap();
+        let answer = wire.answer().await;
+        assert!(answer.is_err(), "{path}: {answer:?}");
+        let record = gateway.record(path, |record| record["path"] == path).await;
+        assert_eq!(record["code"], "upstream.malformed", "{record}");
+        assert_eq!(record["outcome"], "upstream_error", "{record}");
+    }
+    assert_eq!(gateway.get("/good").await.text(), "ok");
+    assert!(upstream.reached(e2e::LIMIT, |seen| seen.open() == 0).await, "a broken connection was kept");
+}
+
 #[tokio::test]
 async fn broken_answers_are_not_passed_on() {
     let (_upstream, gateway) = before(|request| match request.target().as_str() {
         "/both" => Answer::both_lengths(),
         "/text" => Answer::new().read().send("hello\r\n\r\n").closed(),
+        "/two" => lie("Content-Length: 5\r\nContent-Length: 6", "hello"),
+        "/gzip" => lie("Transfer-Encoding: gzip", "hello"),
         "/silent-close" => Answer::close(),
         "/long-head" => Answer::status(200, &[("A", &"b".repeat(70_000))], ""),
-        _ => Answer::new().read().send("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello").closed(),
+        _ => lie("Content-Length: +5", "hello"),
     })
     .await;
     for (path, refusal) in [
         ("/both", "502 upstream.malformed"),
+        ("/two", "502 upstream.malformed"),
+        ("/gzip", "502 upstream.malformed"),
         ("/text", "502 upstream.malformed"),
         ("/silent-close", "502 upstream.reset"),
         ("/long-head", "502 upstream.malformed"),

@@ -89,6 +89,7 @@ impl BodyError {
     /// What the record says.
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Cut(error) if is_framing(error) => Reason::UpstreamMalformed,
             Self::Cut(_) => Reason::UpstreamReset,
             Self::Idle => Reason::UpstreamTimeout,
         }
@@ -107,6 +108,13 @@ impl Failure {
     pub(crate) fn upstream(reason: Reason, error: &(dyn Error + 'static)) -> Self {
         Self::Upstream { reason, detail: chain(error) }
     }
+}
+
+/// Whether a body ended because its chunks are none, and not because nothing more came: the kinds
+/// that the engine gives to bytes it can't read.
+fn is_framing(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// An error and its sources on one line.

@@ -7,8 +7,9 @@
 //! [`Upstream::send`] for the way itself.
 //!
 //! hyper speaks the protocols. What it doesn't show can't be judged here: a bare LF in an answer's
-//! head, and interim answers, which it drops without passing 103 on; instead of counting those,
-//! their bytes are bounded. Both wait for an engine of our own.
+//! head, equal doubled lengths, blanks and extensions behind a chunk's size, and interim answers,
+//! which it drops without passing 103 on; instead of counting those, their bytes are bounded. All
+//! of it waits for an engine of our own.
 
 pub mod address;
 mod admission;

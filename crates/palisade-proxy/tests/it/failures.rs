@@ -36,8 +36,8 @@ fn broken_answers() {
         ("closed within the head", Answer::new().send("HTTP/1.1 200 OK\r\nA: b").closed(), "upstream.reset"),
         ("cut", Answer::cut(b"0123456789", 4), "200 \"0123\" then upstream.reset"),
         ("cut between chunks", Answer::cut_chunks(b"0123"), "200 \"0123\" then upstream.reset"),
-        ("a chunk size that is none", chunked("3\r\nabc\r\nx\r\n"), "200 \"abc\" then upstream.reset"),
-        ("chunk data without its end", chunked("3\r\nabcd\r\n"), "200 \"abc\" then upstream.reset"),
+        ("a chunk size that is none", chunked("3\r\nabc\r\nx\r\n"), "200 \"abc\" then upstream.malformed"),
+        ("chunk data without its end", chunked("3\r\nabcd\r\n"), "200 \"abc\" then upstream.malformed"),
         (
             "reset in the body",
             begun("3\r\nabc\r\n").pause(Duration::from_millis(50)).reset(),
