@@ -9,6 +9,7 @@ mod ci;
 mod command;
 mod failure;
 mod gen_docs;
+mod new_policy;
 mod packages;
 mod root;
 
@@ -23,6 +24,9 @@ Tasks of this repository.
 
   cargo xtask ci [--only STEP] [--list]      install what the tests need and check everything
   cargo xtask gen [--check]                  write the generated pages and the schema
+  cargo xtask new-policy NAME                begin a protection: folder, failing test, catalogue line
+      [--shape inspect|meter|recall|examine|dress|transform]
+      [--stage shed|identify|authorize|integrity|quota|shape|dress]
   cargo xtask bench proxy                    measure a request's cost beside other proxies, as root best
       [--peers nginx,haproxy,envoy,traefik,caddy]
       [--sets hardened,plain,h2,tls,down,up,rate,idle,start]
@@ -62,6 +66,7 @@ fn task(mut arguments: Arguments) -> Result<(), Failure> {
         "ci" => ci::run(&root, arguments),
         "bench" => bench::run(&root, arguments),
         "gen" => gen_docs::run(&root, arguments),
+        "new-policy" => new_policy::run(&root, arguments),
         _ => Err(Failure::Usage(format!("there is no task `{task}`"))),
     }
 }

@@ -30,16 +30,19 @@ pub(crate) fn debian(root: &Root, wanted: &[Debian]) -> Result<(), Failure> {
     apt(&install)
 }
 
-/// Installs a tool from crates.io below `target`, unless it is there or on the machine. Compiled
-/// without optimization: it runs for seconds and would compile for minutes.
-pub(crate) fn cargo_tool(root: &Root, name: &str) -> Result<(), Failure> {
-    if find(root, name).is_some() {
-        return Ok(());
+/// Installs tools from crates.io below `target`, unless they are there or on the machine. Compiled
+/// without optimization: they run for seconds and would compile for minutes.
+pub(crate) fn cargo_tools(root: &Root, names: &[&str]) -> Result<(), Failure> {
+    let missing: Vec<&str> = names.iter().filter(|name| find(root, name).is_none()).copied().collect();
+    // One folder for all of them, since they share most of what they are made of.
+    let build = root.tools().join("build");
+    for name in &missing {
+        let mut install = command(root, "cargo", ["install", name, "--locked", "--debug", "--no-default-features"]);
+        install.arg("--root").arg(root.tools()).arg("--target-dir").arg(&build);
+        run(install.env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
     }
-    let mut install = command(root, "cargo", ["install", name, "--locked", "--debug", "--no-default-features"]);
-    // One folder for all of them: they share most of what they are made of.
-    install.arg("--root").arg(root.tools()).arg("--target-dir").arg(root.tools().join("build"));
-    run(install.env("CARGO_PROFILE_DEV_DEBUG", "0"))
+    // A gigabyte that nobody needs again.
+    if missing.is_empty() { Ok(()) } else { std::fs::remove_dir_all(&build).map_err(Failure::file(build)) }
 }
 
 /// Installs packages from PyPI below `target`, unless the program they are wanted for is there.

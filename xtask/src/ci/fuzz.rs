@@ -19,7 +19,7 @@ pub(crate) fn run(root: &Root) -> Result<Done, Failure> {
         println!("No nightly compiler, so nothing beyond the corpus; `rustup toolchain install nightly` adds one.");
         return Ok(Done::Passed);
     }
-    packages::cargo_tool(root, "cargo-fuzz")?;
+    packages::cargo_tools(root, &["cargo-fuzz"])?;
     call(&mut cargo_fuzz(root, "build"))?;
     let targets = output(&mut cargo_fuzz(root, "list"))?;
     let targets: Vec<&str> = targets.lines().collect();

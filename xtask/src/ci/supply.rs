@@ -6,6 +6,8 @@ use crate::failure::Failure;
 use crate::packages;
 use crate::root::Root;
 
+const TOOLS: &[&str] = &["cargo-deny", "cargo-audit"];
+
 /// Where `cargo audit` fetches from.
 const DATABASE: &str = "https://github.com/RustSec/advisory-db.git";
 
@@ -13,7 +15,7 @@ const DATABASE: &str = "https://github.com/RustSec/advisory-db.git";
 const COPY: &str = "../shared/advisory-db";
 
 pub(crate) fn licenses(root: &Root) -> Result<Done, Failure> {
-    packages::cargo_tool(root, "cargo-deny")?;
+    packages::cargo_tools(root, TOOLS)?;
     let check = ["deny", "--workspace", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
     run(&mut command(root, "cargo", check))?;
     Ok(Done::Passed)
@@ -21,7 +23,7 @@ pub(crate) fn licenses(root: &Root) -> Result<Done, Failure> {
 
 /// Without a database there is nothing to compare with, and the summary says so.
 pub(crate) fn advisories(root: &Root) -> Result<Done, Failure> {
-    packages::cargo_tool(root, "cargo-audit")?;
+    packages::cargo_tools(root, TOOLS)?;
     let mut audit = command(root, "cargo", ["audit", "--deny", "unsound", "--deny", "yanked"]);
     if !succeeds(&mut command(root, "git", ["ls-remote", DATABASE, "HEAD"])) {
         let copy = root.join(COPY);
