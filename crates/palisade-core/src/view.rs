@@ -65,6 +65,9 @@ pub struct ResponseView<'a> {
     pub status: StatusCode,
     /// The header fields as the application, or a refusal, set them.
     pub head: &'a dyn Head,
+    /// How many bytes the content has, if that is known before the first one leaves. The fields
+    /// need not say so: framing is made anew for every connection.
+    pub length: Option<u64>,
 }
 
 impl ResponseView<'_> {

@@ -181,14 +181,24 @@ async fn waited<F: Future>(asking: F, wait: &mut Duration) -> F::Output {
     answer
 }
 
+/// What is known of an answer beside its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    /// Its status.
+    pub status: http::StatusCode,
+    /// How many bytes its content has, if that is known.
+    pub length: Option<u64>,
+}
+
 /// Dresses the answer's head, whoever made it, and begins the rewritings of its body.
 pub fn dress(
     view: &View<'_>,
-    status: http::StatusCode,
+    outline: Outline,
     head: &mut HeaderMap,
     passage: &mut Passage,
     notes: Notes,
 ) -> Vec<Box<dyn Transformation>> {
+    let Outline { status, length } = outline;
     std::mem::take(&mut passage.response).apply(head);
     let mut rewritings = Vec::new();
     for question in view.route.questions.iter() {
@@ -199,7 +209,7 @@ pub fn dress(
         let mut edits = HeaderEdits::none();
         let begun = {
             let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
-            let response = ResponseView { status, head };
+            let response = ResponseView { status, head, length };
             match &question.policy {
                 Policy::Dress(policy) => {
                     policy.dress(&view, &response, &mut edits);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version};
 use http_body::Body;
 use palisade_core::record::Outcome;
 use palisade_core::{
@@ -22,7 +22,7 @@ use palisade_core::{
 use crate::body::AnswerBody;
 use crate::clock;
 use crate::edge::{Arrival, Edge, Entropy, Peer};
-use crate::guard::{self, Notes, Passage, Ruling, Stores};
+use crate::guard::{self, Notes, Outline, Passage, Ruling, Stores};
 use crate::held::Held;
 use crate::observe::{Close, Observation, ObservedBody};
 use crate::render::{self, Audience};
@@ -96,9 +96,9 @@ impl<'a, C: Close> Transit<'a, C> {
         let (arrival, filtered) = protection.edge.arrive(&mut parts.headers, peer, now, entropy);
         let sent = match target.path() {
             // About the server as a whole (RFC 9112 section 3.2.4).
-            "*" if parts.method == http::Method::OPTIONS => Ok(Path::asterisk()),
+            "*" if parts.method == Method::OPTIONS => Ok(Path::asterisk()),
             // A tunnel is asked for by authority; whatever stands for its path is none (section 3.2.3).
-            _ if parts.method == http::Method::CONNECT => Ok(Path::asterisk()),
+            _ if parts.method == Method::CONNECT => Ok(Path::asterisk()),
             path => protection.edge.path(path),
         };
         let (path, malformed) = match sent {
@@ -181,10 +181,11 @@ impl<'a, C: Close> Transit<'a, C> {
         B: Body<Data = Bytes> + Unpin,
     {
         let status = response.status();
+        let outline = Outline { status, length: length(&response, &parts.method) };
         let view = self.sight.view(&self.arrival, parts);
-        let rewritings = guard::dress(&view, status, response.headers_mut(), &mut self.passage, self.notes);
+        let rewritings = guard::dress(&view, outline, response.headers_mut(), &mut self.passage, self.notes);
         if !rewritings.is_empty() {
-            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+            response.headers_mut().remove(CONTENT_LENGTH);
         }
         self.bear_id(response.headers_mut());
         let observation = self.note(status);
@@ -263,6 +264,15 @@ impl Sight<'_> {
             now: arrival.now,
         }
     }
+}
+
+/// How long the content of an answer is: what its body knows. One to HEAD has none to ask, so there
+/// its head counts.
+fn length<B: Body>(response: &Response<B>, method: &Method) -> Option<u64> {
+    if method != Method::HEAD {
+        return response.body().size_hint().exact();
+    }
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn own(reply: Reply) -> Response<Bytes> {

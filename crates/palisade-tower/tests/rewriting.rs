@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use palisade_core::{
     HeaderEdits, Mode, Outcome, Policy, Question, Reason, Record, ResponseView, Stage, Transform, Transformation, View,
@@ -31,6 +31,8 @@ enum Step {
     Data(&'static str),
     Trailers,
     Break,
+    /// Not sent; the body says that it is this long.
+    Length(u64),
 }
 
 impl Body for Script {
@@ -42,7 +44,15 @@ impl Body for Script {
             Step::Data(text) => Ok(Frame::data(Bytes::from(text))),
             Step::Trailers => Ok(Frame::trailers(trailers())),
             Step::Break => Err("broken"),
+            Step::Length(_) => Ok(Frame::data(Bytes::new())),
         }))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.0.front() {
+            Some(Step::Length(length)) => SizeHint::with_exact(*length),
+            Some(Step::Data(_) | Step::Trailers | Step::Break) | None => SizeHint::default(),
+        }
     }
 }
 
@@ -149,6 +159,15 @@ async fn compressed_chunks_leave_one_by_one_and_trailers_last() {
     assert_eq!(received.trailers, Some(trailers()));
     assert_eq!(received.record.bytes_out, received.bytes().len() as u64);
     assert_eq!(received.record.outcome, Outcome::Ok);
+}
+
+#[tokio::test]
+async fn how_long_a_body_is_counts_whatever_the_head_says() {
+    for (length, encoded) in [(1023, false), (1024, true), (1 << 20, true), ((1 << 20) + 1, false)] {
+        let received = through(vec![gzip()], &[Step::Length(length), Step::Data("one")]).await;
+        assert_eq!(received.head.contains_key("content-encoding"), encoded, "{length}");
+        assert_eq!(received.head.contains_key("content-length"), !encoded, "{length}");
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ mod tests;
 use std::sync::Arc;
 
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, VARY,
 };
 use http::{Method, StatusCode};
 use palisade_core::{Head, HeaderEdits, ResponseView, Single, Transform, Transformation, View};
@@ -99,7 +99,7 @@ fn is_compressible(response: &ResponseView<'_>) -> bool {
     let head = response.head;
     response.status == StatusCode::OK
         && response.media_type().is_some_and(is_text)
-        && is_long_enough(head)
+        && response.length.is_none_or(|length| (BYTES_MIN..=BYTES_MAX).contains(&length))
         && !head.has(&CONTENT_ENCODING)
         && !head.has(&CONTENT_RANGE)
         && !DIGESTS.iter().any(|name| head.has(name))
@@ -119,18 +119,6 @@ fn is_text(media_type: &str) -> bool {
             || is_one_of(&PLAIN)
             || suffix.eq_ignore_ascii_case("json")
             || suffix.eq_ignore_ascii_case("xml"))
-}
-
-/// A length that is not said may be any.
-fn is_long_enough(head: &dyn Head) -> bool {
-    match head.single(&CONTENT_LENGTH) {
-        Single::Absent => true,
-        Single::One(digits) => std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse::<u64>().ok())
-            .is_some_and(|length| (BYTES_MIN..=BYTES_MAX).contains(&length)),
-        Single::Repeated => false,
-    }
 }
 
 /// Whether nobody on the way may change the content, by the word of either side.

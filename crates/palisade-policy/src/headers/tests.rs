@@ -8,7 +8,7 @@ fn dressed(answer: &str) -> (HeaderMap, HeaderEdits) {
     let (status, head) = answer.split_once('\n').unwrap_or((answer, ""));
     let (status, head): (StatusCode, HeaderMap) = (status.parse().unwrap(), fields(head));
     let mut found = HeaderEdits::none();
-    with("GET /x HTTP/1.1", |view| Base.dress(view, &ResponseView { status, head: &head }, &mut found));
+    with("GET /x HTTP/1.1", |view| Base.dress(view, &ResponseView { status, head: &head, length: None }, &mut found));
     (head, found)
 }
 

@@ -110,7 +110,7 @@ fn a_redirect_that_used_up_the_limit_says_nothing() {
         for field in fields {
             head.append("ratelimit", field.parse().unwrap());
         }
-        let response = ResponseView { status: StatusCode::from_u16(status).unwrap(), head: &head };
+        let response = ResponseView { status: StatusCode::from_u16(status).unwrap(), head: &head, length: None };
         let mut found = HeaderEdits::none();
         with("GET /x HTTP/1.1", |view| Redirects.dress(view, &response, &mut found));
         assert_eq!(edits("", &found), expected, "{status} {fields:?}");

@@ -17,7 +17,7 @@ use palisade_core::*;
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
 use palisade_tower::clock;
-use palisade_tower::guard::{self, Notes, Passage, REQUEST_STAGES, Ruling, Stores};
+use palisade_tower::guard::{self, Notes, Outline, Passage, REQUEST_STAGES, Ruling, Stores};
 use palisade_tower::held::Held;
 
 pub(crate) fn question(name: &'static str, stage: Stage, mode: Mode, policy: Policy) -> Question {
@@ -71,7 +71,8 @@ impl Case {
     pub(crate) fn dress(&mut self, status: StatusCode, head: &mut HeaderMap) -> Vec<Box<dyn Transformation>> {
         let request = request("GET / HTTP/1.1");
         let path = Path::parse("/", EncodedSlash::Keep).unwrap();
-        guard::dress(&view(&request, &path, &self.route), status, head, &mut self.passage, Notes::Brief)
+        let outline = Outline { status, length: None };
+        guard::dress(&view(&request, &path, &self.route), outline, head, &mut self.passage, Notes::Brief)
     }
 
     pub(crate) async fn remember(&mut self, name: &'static str) {
