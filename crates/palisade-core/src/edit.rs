@@ -25,6 +25,11 @@ impl HeaderEdits {
         Self(Vec::new())
     }
 
+    /// Makes room for so many changes at once.
+    pub fn reserve(&mut self, edits: usize) {
+        self.0.reserve(edits);
+    }
+
     /// The field is sent exactly once, with this value.
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push(Edit::Set(name, value));

@@ -133,22 +133,31 @@ fn one<'a>(head: &'a dyn Head, name: &HeaderName) -> Option<&'a [u8]> {
 /// what the application records is its choice.
 pub fn traceparent(trace: TraceId, span: SpanId) -> [u8; 55] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    let ids = text.iter_mut().skip(3).zip(trace.hex());
-    ids.for_each(|(place, digit)| *place = digit);
-    let ids = text.iter_mut().skip(36).zip(span.hex());
-    ids.for_each(|(place, digit)| *place = digit);
+    write(&mut text, 3, &trace.hex());
+    write(&mut text, 36, &span.hex());
     text
 }
 
 /// `sentry-trace` for the application: our span is its parent, with the client's flag if it sent
 /// one. Without a flag the application's SDK samples by its own rate.
 pub fn sentry_trace(trace: TraceId, span: SpanId, flag: Option<bool>) -> ArrayVec<u8, 51> {
-    let flag: &[u8] = match flag {
-        None => b"",
-        Some(false) => b"-0",
-        Some(true) => b"-1",
-    };
-    trace.hex().into_iter().chain(*b"-").chain(span.hex()).chain(flag.iter().copied()).collect()
+    let mut text = *b"00000000000000000000000000000000-0000000000000000-0";
+    write(&mut text, 0, &trace.hex());
+    write(&mut text, 33, &span.hex());
+    if flag == Some(true) {
+        write(&mut text, 50, b"1");
+    }
+    let mut text = ArrayVec::from(text);
+    if flag.is_none() {
+        text.truncate(49);
+    }
+    text
+}
+
+fn write(text: &mut [u8], at: usize, digits: &[u8]) {
+    if let Some(place) = text.get_mut(at..at + digits.len()) {
+        place.copy_from_slice(digits);
+    }
 }
 
 #[cfg(test)]

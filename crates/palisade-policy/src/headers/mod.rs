@@ -22,12 +22,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, HeaderName, HeaderValue, REFERRER_POLICY, SERVER,
     VIA, X_CONTENT_TYPE_OPTIONS,
 };
-use palisade_core::{Dress, Edit, HeaderEdits, Mode, Policy, Question, ResponseView, Stage, View};
+use palisade_core::{Dress, HeaderEdits, Mode, Policy, Question, ResponseView, Stage, View};
 
 /// What every answer gets unasked.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +41,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 const SET_MAX: usize = 3;
-const REMOVED_MAX: usize = 8;
 
 /// Other `x-nextjs-*` fields stay: the Next.js client reads them.
-static REMOVED: [HeaderName; REMOVED_MAX] = [
+static REMOVED: [HeaderName; 8] = [
     SERVER,
     VIA,
     HeaderName::from_static("x-powered-by"),
@@ -72,15 +70,24 @@ impl Dress for Base {
         if response.status.is_informational() {
             return;
         }
-        // Gathered on the stack, then moved into memory of exactly the right size.
-        let mut found: ArrayVec<Edit, { SET_MAX + REMOVED_MAX }> = ArrayVec::new();
-        found.push(Edit::Set(X_CONTENT_TYPE_OPTIONS, NOSNIFF));
-        found.push(Edit::Set(REFERRER_POLICY, STRICT_ORIGIN));
+        edits.reserve(SET_MAX + REMOVED.len());
+        edits.set(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        edits.set(REFERRER_POLICY, STRICT_ORIGIN);
         if wants_policy(response) {
-            found.push(Edit::Set(CONTENT_SECURITY_POLICY_REPORT_ONLY, POLICY));
+            edits.set(CONTENT_SECURITY_POLICY_REPORT_ONLY, POLICY);
         }
-        found.extend(REMOVED.iter().filter(|name| response.head.has(name)).cloned().map(Edit::Remove));
-        edits.extend(found.into_iter().collect());
+        // An answer has few fields: comparing their lengths is cheaper than looking each name up.
+        let mut found = [false; REMOVED.len()];
+        response.head.fields(&mut |name, _| {
+            for (removed, found) in REMOVED.iter().zip(&mut found) {
+                *found |= removed.as_str() == name;
+            }
+        });
+        for (removed, found) in REMOVED.iter().zip(found) {
+            if found {
+                edits.remove(removed.clone());
+            }
+        }
     }
 }
 

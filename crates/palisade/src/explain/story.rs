@@ -75,6 +75,8 @@ impl Story {
         let Record { method, path, client, route_label, kind, .. } = &self.record;
         let mut text = String::new();
         // Writing to a string can't fail.
+        // A path without normal form is not in the record.
+        let path = if path.is_empty() { "(a path without normal form)" } else { path };
         let _ = writeln!(text, "{method} {path}");
         let _ = writeln!(text, "  client  {client}\n  route   {route_label} ({})\n", kind.name());
         if let Some(detail) = &self.edge_detail {
