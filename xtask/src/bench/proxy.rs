@@ -113,17 +113,25 @@ impl Options {
     }
 }
 
+/// A peer that can't be started is left out, and told; Palisade can't be.
+fn unless_missing<T>(peer: Peer, started: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match started {
+        Ok(started) => Ok(Some(started)),
+        Err(failure) if peer != Peer::Palisade => {
+            eprintln!("  without {}: {failure}", peer.name());
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Every peer once per round, each time another one first.
 fn rounds(stand: &Stand, options: &Options, set: Set, results: &mut Results) -> Result<(), Failure> {
     let rest = if set == Set::Rate { Rest::Asleep } else { stand.rest };
     let backend = stand.backend(rest)?;
     let mut running = Vec::new();
     for peer in &options.peers {
-        match stand.start(*peer, set, backend.address) {
-            Ok(started) => running.push(started),
-            Err(failure) if *peer != Peer::Palisade => eprintln!("  without {}: {failure}", peer.name()),
-            Err(failure) => return Err(failure),
-        }
+        running.extend(unless_missing(*peer, stand.start(*peer, set, backend.address))?);
     }
     for started in &running {
         let warm = drive(stand, options, set, started.address, WARM_SECONDS)?;
@@ -172,7 +180,7 @@ fn drive(stand: &Stand, options: &Options, set: Set, to: SocketAddr, seconds: f6
 fn idle(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), Failure> {
     let backend = stand.backend(Rest::Asleep)?;
     for peer in &options.peers {
-        let started = stand.start(*peer, Set::Idle, backend.address)?;
+        let Some(started) = unless_missing(*peer, stand.start(*peer, Set::Idle, backend.address))? else { continue };
         let fresh = started.running.memory_kb() as f64;
         stand.load.closed(started.address, options.seconds)?;
         let loaded = started.running.memory_kb() as f64;
@@ -192,7 +200,7 @@ fn start(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), 
     for _ in 0..options.rounds {
         for peer in &options.peers {
             let site = stand.site(*peer, Set::Start, backend.address)?;
-            let program = peer.program(&site)?;
+            let Some(program) = unless_missing(*peer, stand.program(*peer, &site))? else { continue };
             let began = Instant::now();
             // Without the words that put it on a core: each of them is a program of its own.
             let running = Running::start(program, &Place(Vec::new()), &site.folder)?;

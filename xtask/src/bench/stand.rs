@@ -202,12 +202,21 @@ impl Stand {
     /// Starts a peer and waits until it listens.
     pub(crate) fn start(&self, peer: Peer, set: Set, upstream: SocketAddr) -> Result<Started, Failure> {
         let site = self.site(peer, set, upstream)?;
-        let mut running = Running::start(peer.program(&site)?, &self.cores.proxy, &site.folder)?;
+        let mut running = Running::start(self.program(peer, &site)?, &self.cores.proxy, &site.folder)?;
         running.listens(site.listen, START).map_err(|failure| {
             let said = read(&site.folder.join("said")).unwrap_or_default();
             Failure::Found(format!("{failure}\n{said}"))
         })?;
         Ok(Started { peer, address: site.listen, running, folder: site.folder })
+    }
+
+    /// What a peer is started by, with the path of its program.
+    pub(crate) fn program(&self, peer: Peer, site: &Site) -> Result<Program, Failure> {
+        let program = peer.program(site)?;
+        match packages::find(&self.root, &program.program) {
+            Some(path) => Ok(Program { program: path.display().to_string(), ..program }),
+            None => Err(Failure::Found(format!("{} is not there", program.program))),
+        }
     }
 
     pub(crate) fn site(&self, peer: Peer, set: Set, upstream: SocketAddr) -> Result<Site, Failure> {

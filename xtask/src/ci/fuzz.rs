@@ -1,5 +1,6 @@
 //! Fuzzing: the corpus always, new inputs where there is a nightly compiler.
 
+use std::fs::File;
 use std::process::Command;
 use std::thread;
 
@@ -7,7 +8,7 @@ use super::Done;
 use crate::command::{command, output, run as call, succeeds};
 use crate::failure::Failure;
 use crate::packages;
-use crate::root::{Root, create_folder};
+use crate::root::{Root, create_folder, read};
 
 const SECONDS_EACH: u32 = 60;
 const AT_ONCE: usize = 2;
@@ -47,14 +48,17 @@ fn fuzz(root: &Root, target: &str) -> Result<(), Failure> {
     create_folder(&found)?;
     create_folder(&committed)?;
     let mut command = cargo_fuzz(root, "run");
-    command.arg(target).arg(found).arg(committed).arg("--");
-    command.args([
-        format!("-max_total_time={SECONDS_EACH}"),
-        "-print_final_stats=1".to_owned(),
-        "-verbosity=0".to_owned(),
-    ]);
+    command.arg(target).arg(&found).arg(committed).arg("--").arg(format!("-max_total_time={SECONDS_EACH}"));
     println!("{target} for {SECONDS_EACH} s");
-    call(&mut command)
+    // It prints hundreds of lines, of which the last ones matter, and those if it failed.
+    let log = found.with_extension("log");
+    let said = File::create(&log).map_err(Failure::file(&log))?;
+    let errors = said.try_clone().map_err(Failure::file(&log))?;
+    call(command.stdout(said).stderr(errors)).inspect_err(|_| {
+        let lines = read(&log).unwrap_or_default();
+        let lines: Vec<&str> = lines.lines().collect();
+        println!("{}", lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n"));
+    })
 }
 
 fn cargo_fuzz(root: &Root, what: &str) -> Command {
