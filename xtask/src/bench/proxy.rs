@@ -68,7 +68,7 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
     let versions: Vec<String> = options.peers.iter().map(|peer| stand.version(*peer)).collect();
     let head = format!(
         "{}\n\n{}; {} rounds of {} s, {} connections\n\n",
-        command_line(),
+        command_line(std::env::args().skip(1)),
         machine::describe(root),
         options.rounds,
         options.seconds,
@@ -80,7 +80,12 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
     }
     match options.page {
         Page::Print => println!("{text}"),
-        Page::Write => replace(root, &text)?,
+        Page::Write => {
+            let path = root.join(PAGE);
+            let page = replace(&read(&path)?, &text);
+            write(&path, &page.ok_or_else(|| Failure::Found(format!("{PAGE} has lost its marks")))?)?;
+            println!("wrote {PAGE}");
+        }
     }
     Ok(())
 }
@@ -108,6 +113,9 @@ impl Options {
         let counts = [options.rounds, options.connections, options.idle_connections, options.rate as usize];
         if counts.contains(&0) || options.seconds.is_nan() || options.seconds < 0.1 {
             return Err(Failure::Usage("rounds, connections, rate and seconds must be more than nothing".to_owned()));
+        }
+        if options.page == Page::Write && options.palisade.is_some() {
+            return Err(Failure::Usage("what is written has to be about what the repository builds".to_owned()));
         }
         Ok(options)
     }
@@ -223,19 +231,41 @@ fn first_answer(address: SocketAddr) -> Result<(), Failure> {
     Err(Failure::Found(format!("no answer from {address}")))
 }
 
-/// What repeats this run.
-fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--write").collect();
-    format!("`cargo xtask {}`", arguments.join(" "))
+/// What repeats this run, without what only says where its results go.
+fn command_line(typed: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["cargo xtask".to_owned()];
+    let mut typed = typed.filter(|word| word != "--write");
+    while let Some(word) = typed.next() {
+        if word == "--json" {
+            typed.next();
+        } else {
+            words.push(word);
+        }
+    }
+    format!("`{}`", words.join(" "))
 }
 
-/// Puts the results between the marks of the page.
-fn replace(root: &Root, text: &str) -> Result<(), Failure> {
-    let path = root.join(PAGE);
-    let page = read(&path)?;
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else { return Err(Failure::Found(format!("{PAGE} has lost its marks"))) };
-    write(&path, &format!("{before}{BEGIN}{text}{END}{after}"))?;
-    println!("wrote {PAGE}");
-    Ok(())
+/// The page with other results between its marks. `None` if it has none.
+fn replace(page: &str, results: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{results}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_is_replaced() {
+        let page = format!("# Page\n\n{BEGIN}old\n{END}\nrest\n");
+        assert_eq!(replace(&page, "new\n"), Some(format!("# Page\n\n{BEGIN}new\n{END}\nrest\n")));
+        assert_eq!(replace("# Page\n", "new\n"), None);
+    }
+
+    #[test]
+    fn the_command_says_nothing_about_files() {
+        let typed = words("bench proxy --json /x/y --rounds 3 --write");
+        assert_eq!(command_line(typed.into_iter()), "`cargo xtask bench proxy --rounds 3`");
+    }
 }

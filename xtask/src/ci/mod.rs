@@ -37,38 +37,84 @@ pub(crate) fn run(root: &Root, mut arguments: Arguments) -> Result<(), Failure> 
     if chosen.is_empty() {
         return Err(Failure::Usage("there is no such step; see cargo xtask ci --list".to_owned()));
     }
-    run_steps(root, &chosen)
+    let (summary, failure) = run_steps(root, &chosen);
+    println!("\n{summary}");
+    failure.map_or(Ok(()), Err)
 }
 
-fn run_steps(root: &Root, chosen: &[&Step]) -> Result<(), Failure> {
+/// Runs steps until one fails. Gives what is printed at the end, and the failure.
+fn run_steps(root: &Root, chosen: &[&Step]) -> (String, Option<Failure>) {
     let start = Instant::now();
-    let mut summary = Vec::new();
+    let mut lines = Vec::new();
     let mut passed = 0;
     for (at, step) in chosen.iter().enumerate() {
         println!("\n=== {} ({} of {}): {}", step.name, at + 1, chosen.len(), step.about);
         let began = Instant::now();
-        match (step.run)(root) {
-            Ok(Done::Passed) => {
-                passed += 1;
-                summary.push(format!("  {:<12} {}", step.name, show(began.elapsed())));
-            }
-            Ok(Done::Skipped(why)) => summary.push(format!("  {:<12} skipped: {why}", step.name)),
+        let result = (step.run)(root);
+        let took = show(began.elapsed());
+        let told = match &result {
+            Ok(Done::Passed) => took,
+            Ok(Done::Skipped(why)) => format!("skipped: {why}"),
+            Err(_) => format!("FAILED after {took}; {} not run", chosen.len() - at - 1),
+        };
+        lines.push(format!("  {:<12} {told}", step.name));
+        match result {
+            Ok(Done::Passed) => passed += 1,
+            Ok(Done::Skipped(_)) => {}
             Err(failure) => {
-                let left = chosen.len() - at - 1;
-                println!("\n{}", summary.join("\n"));
-                println!("  {:<12} FAILED after {}; {left} not run", step.name, show(began.elapsed()));
-                println!("\nAgain: cargo xtask ci --only {}\n\n{passed} passed, 1 failed", step.name);
-                return Err(failure);
+                let again = format!("Again: cargo xtask ci --only {}", step.name);
+                return (format!("{}\n\n{again}\n\n{passed} passed, 1 failed", lines.join("\n")), Some(failure));
             }
         }
     }
-    println!("\n{}\n  {:<12} {}\n\n{passed} passed, 0 failed", summary.join("\n"), "all", show(start.elapsed()));
-    Ok(())
+    lines.push(format!("  {:<12} {}", "all", show(start.elapsed())));
+    (format!("{}\n\n{passed} passed, 0 failed", lines.join("\n")), None)
 }
 
 fn show(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Step = Step { name: "good", about: "", run: |_| Ok(Done::Passed) };
+    const UNABLE: Step = Step { name: "unable", about: "", run: |_| Ok(Done::Skipped("no network".to_owned())) };
+    const BAD: Step = Step { name: "bad", about: "", run: |_| Err(Failure::Found("broken".to_owned())) };
+
+    fn check(steps: &[&Step], expected: &str) {
+        let (summary, failure) = run_steps(&Root::find().unwrap(), steps);
+        assert_eq!(summary, expected);
+        assert_eq!(failure.is_some(), !expected.ends_with(" 0 failed"));
+    }
+
+    #[test]
+    fn the_first_failure_ends_the_run() {
+        check(
+            &[&GOOD, &BAD, &GOOD, &BAD],
+            "  good         0 s\n  bad          FAILED after 0 s; 2 not run\n\n\
+             Again: cargo xtask ci --only bad\n\n1 passed, 1 failed",
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_run_has_not_passed() {
+        check(
+            &[&GOOD, &UNABLE, &GOOD],
+            "  good         0 s\n  unable       skipped: no network\n  good         0 s\n  all          0 s\n\n\
+             2 passed, 0 failed",
+        );
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(
+            [0, 59, 60, 605].map(|seconds| show(Duration::from_secs(seconds))),
+            ["0 s", "59 s", "1 min 00 s", "10 min 05 s"]
+        );
     }
 }
