@@ -14,7 +14,7 @@ use std::time::Duration;
 use palisade_core::{Monotonic, RouteId};
 
 use crate::ambient::Ambient;
-use crate::limiter::{Arrival, Bounds, DEADLINE, Limiter, Turn};
+use crate::limiter::{Arrival, Bounds, DEADLINE, Limiter, Ticket, Turn};
 
 /// The door in front of one application, in one worker.
 #[derive(Debug)]
@@ -34,8 +34,16 @@ pub struct Permit(Rc<Place>);
 pub(crate) struct Place {
     admission: Rc<Admission>,
     route: RouteId,
-    admitted: Monotonic,
+    ticket: Ticket,
     standing: Cell<Standing>,
+    told: Cell<Told>,
+}
+
+/// Whether the limiter knows the latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    No,
+    Yes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +90,7 @@ impl Admission {
     pub async fn admit(self: &Rc<Self>, route: RouteId, now: Monotonic) -> Result<Permit, Shed> {
         let arrival = self.limiter.borrow_mut().arrive(now);
         match arrival {
-            Arrival::Admit => Ok(self.permit(route, now)),
+            Arrival::Admit(ticket) => Ok(self.permit(route, ticket)),
             Arrival::Shed => Err(Shed),
             Arrival::Wait => self.wait(route, now).await,
         }
@@ -110,13 +118,14 @@ impl Admission {
             deadline.as_mut().poll(context).map(|()| Turn::Shed)
         });
         match turn.await {
-            Turn::Admit => Ok(self.permit(route, self.ambient.now())),
+            Turn::Admit(ticket) => Ok(self.permit(route, ticket)),
             Turn::Shed => Err(Shed),
         }
     }
 
-    fn permit(self: &Rc<Self>, route: RouteId, admitted: Monotonic) -> Permit {
-        Permit(Rc::new(Place { admission: Rc::clone(self), route, admitted, standing: Cell::new(Standing::Counted) }))
+    fn permit(self: &Rc<Self>, route: RouteId, ticket: Ticket) -> Permit {
+        let (admission, standing, told) = (Rc::clone(self), Cell::new(Standing::Counted), Cell::new(Told::No));
+        Permit(Rc::new(Place { admission, route, ticket, standing, told }))
     }
 
     /// Calls those whose turn has come.
@@ -137,8 +146,9 @@ impl Permit {
     /// Tells the limiter how long the application took to begin its answer. Not to be told: time
     /// that the client took to send its body.
     pub fn answered(&self, latency: Duration, now: Monotonic) {
-        let Place { admission, route, admitted, .. } = &*self.0;
-        admission.limiter.borrow_mut().answered(route.0, *admitted, latency, now);
+        let Place { admission, route, ticket, told, .. } = &*self.0;
+        told.set(Told::Yes);
+        admission.limiter.borrow_mut().answered(route.0, *ticket, latency, now);
     }
 
     pub(crate) fn place(&self) -> &Rc<Place> {
@@ -170,7 +180,11 @@ impl Place {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.leave(Standing::Over);
+        let place = &self.0;
+        if place.told.get() == Told::No {
+            place.admission.limiter.borrow_mut().unanswered(place.ticket);
+        }
+        place.leave(Standing::Over);
     }
 }
 
@@ -193,8 +207,11 @@ struct Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.admission.limiter.borrow_mut().leave(self.id);
-        if self.waiter.turn.take() == Some(Turn::Admit) {
-            self.admission.limiter.borrow_mut().finish();
+        if let Some(Turn::Admit(ticket)) = self.waiter.turn.take() {
+            let mut limiter = self.admission.limiter.borrow_mut();
+            limiter.unanswered(ticket);
+            limiter.finish();
+            drop(limiter);
             self.admission.settle();
         }
     }

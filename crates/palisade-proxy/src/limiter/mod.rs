@@ -1,18 +1,19 @@
 //! How many requests the application gets at once.
 //!
 //! An application that is given more than it can do doesn't do more, only later. So the number in
-//! flight has a limit that follows the latency: while the answers of a window take more than twice
+//! flight has a limit that follows the latency: while the answers of a cohort take more than twice
 //! the smallest latency of the last minute, the limit shrinks in proportion (by half at most);
-//! while they don't and the limit is reached, it grows by its square root, or doubles until it
-//! shrank for the first time. It stays between a floor and a ceiling. Who doesn't fit waits in a
+//! while they don't and the limit is reached, it grows by its square root; at the start it doubles
+//! as long as that brings more answers. It stays between a floor and a ceiling. Who doesn't fit waits in a
 //! queue as long as the ceiling, for a second at most; beyond that they are turned away at once.
+//! What counts as a latency, and which is the smallest, is in [`latency`].
 //!
 //! A limit that has been reached for long keeps a small queue inside the application, and with it
-//! the smallest latency would drift upwards. So after twenty seconds without an answer near the
-//! smallest latency the limit is halved for one window, to see it again.
+//! the smallest latency would drift upwards. So it is cut to a quarter for one cohort now and then,
+//! soon at first, later every twenty seconds, to see the smallest latency again.
 //!
 //! Everything here is arithmetic on the time it is given. The waiting itself is in
-//! [`crate::admission`].
+//! [`Admission`](crate::Admission).
 
 mod latency;
 mod queue;
@@ -23,21 +24,33 @@ use std::time::Duration;
 
 use palisade_core::Monotonic;
 
-use latency::{Baselines, Window};
-use queue::Queue;
-pub use queue::{DEADLINE, Turn};
+use latency::{Cohort, Reach, Scales, Usual, Verdict};
+pub use queue::DEADLINE;
+use queue::{Popped, Queue};
 
 /// The limit at the start, before anything was measured.
-const START: u32 = 64;
+const START: u32 = 32;
 
 /// The floor of a process; every worker has its share.
 const FLOOR: u32 = 16;
 
-/// How long the limit may be reached without an answer near the smallest latency.
-const PROBE_EVERY: Duration = Duration::from_secs(20);
+/// How long the limit is reached before it is cut for one cohort: at first, and at most.
+const PROBE_MIN: Duration = Duration::from_millis(500);
+const PROBE_MAX: Duration = Duration::from_secs(20);
 
-/// Near the smallest latency, measured as [`Baselines::compare`] does: 0.5 is the smallest.
-const NEAR: f32 = 0.6;
+/// How much longer than a cut the time between two of them is: a slow application is not to be
+/// measured all the time.
+const PROBE_SHARE: u32 = 20;
+
+/// By how much it is cut. By less than 4 it would find what it has made: latency is twice the
+/// smallest one at the limit, and half of that at half the limit, whatever the limit is.
+const PROBE_CUT: f32 = 4.0;
+
+/// How much more must be answered for the limit to be doubled again.
+const WORTH_DOUBLING: f32 = 1.25;
+
+/// How much of the limit is as good as all of it.
+const REACHED: f32 = 0.9;
 
 /// Between which numbers the limit moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,40 +65,57 @@ pub struct Limiter<W> {
     bounds: Bounds,
     limit: f32,
     in_flight: u32,
+    /// How many were admitted so far.
+    admitted: u64,
     queue: Queue<W>,
-    baselines: Baselines,
-    window: Window,
+    scales: Scales,
+    usual: Usual,
+    cohort: Cohort,
     growth: Growth,
-    /// The most in flight since the last window's end.
+    /// The most in flight since the last verdict.
     peak: u32,
-    /// Requests admitted before this instant say nothing about the current limit.
-    changed: Monotonic,
-    /// When an answer was last near the smallest latency, or the limit not reached.
+    /// When the limit was last out of reach, or cut.
     at_ease: Monotonic,
+    probe_every: Duration,
     phase: Phase,
+}
+
+/// Which of the admitted requests one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// What becomes of someone who waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is their turn.
+    Admit(Ticket),
+    /// They waited too long.
+    Shed,
 }
 
 /// What to do with a request that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// It is in flight from now on; [`Limiter::finish`] ends that.
-    Admit,
+    Admit(Ticket),
     /// It may [`Limiter::wait`].
     Wait,
     /// There is no room to wait.
     Shed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Growth {
-    Doubling,
+    /// With what was answered in a second before the last time.
+    Doubling(f32),
     Adding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Steady,
-    Probing,
+    /// Since when.
+    Probing(Monotonic),
 }
 
 impl Bounds {
@@ -104,13 +134,15 @@ impl<W> Limiter<W> {
             bounds,
             limit: START.clamp(bounds.floor, bounds.ceiling) as f32,
             in_flight: 0,
+            admitted: 0,
             queue: Queue::default(),
-            baselines: Baselines::default(),
-            window: Window::default(),
-            growth: Growth::Doubling,
+            scales: Scales::default(),
+            usual: Usual::default(),
+            cohort: Cohort::default(),
+            growth: Growth::Doubling(0.0),
             peak: 0,
-            changed: Monotonic::default(),
             at_ease: Monotonic::default(),
+            probe_every: PROBE_MIN,
             phase: Phase::Steady,
         }
     }
@@ -118,8 +150,7 @@ impl<W> Limiter<W> {
     /// A request arrives.
     pub fn arrive(&mut self, now: Monotonic) -> Arrival {
         if self.in_flight < self.limit() && self.queue.len() == 0 {
-            self.admit(now);
-            return Arrival::Admit;
+            return Arrival::Admit(self.admit(now));
         }
         // In a standing queue the newest has the best chance, so room is made for it.
         if self.queue.len() < self.room() || self.queue.stands(now) { Arrival::Wait } else { Arrival::Shed }
@@ -143,11 +174,10 @@ impl<W> Limiter<W> {
         if self.in_flight >= self.limit() {
             return None;
         }
-        let (waiter, turn) = self.queue.pop(now)?;
-        if turn == Turn::Admit {
-            self.admit(now);
-        }
-        Some((waiter, turn))
+        Some(match self.queue.pop(now)? {
+            Popped::Late(waiter) => (waiter, Turn::Shed),
+            Popped::Next(waiter) => (waiter, Turn::Admit(self.admit(now))),
+        })
     }
 
     /// A request is in flight again that was admitted before and had stepped aside.
@@ -160,15 +190,19 @@ impl<W> Limiter<W> {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A request of `class` that was admitted at `admitted` was answered after `latency`.
-    pub fn answered(&mut self, class: u16, admitted: Monotonic, latency: Duration, now: Monotonic) {
-        let slowness = self.baselines.compare(class, latency, now);
-        if slowness <= NEAR || self.peak < self.limit() {
+    /// A request will never be [`Self::answered`].
+    pub fn unanswered(&mut self, ticket: Ticket) {
+        self.cohort.lose(ticket);
+    }
+
+    /// A request of `class` was answered after `latency`.
+    pub fn answered(&mut self, class: u16, ticket: Ticket, latency: Duration, now: Monotonic) {
+        let reach = if self.peak as f32 >= self.limit * REACHED { Reach::Reached } else { Reach::Far };
+        let sample = self.scales.measure(class, latency, reach, now);
+        if reach == Reach::Far {
             self.at_ease = now;
         }
-        if admitted >= self.changed
-            && let Some(verdict) = self.window.add(slowness, now)
-        {
+        if let Some(verdict) = self.cohort.answer(ticket, sample, now) {
             self.adapt(verdict, now);
         }
     }
@@ -177,9 +211,10 @@ impl<W> Limiter<W> {
     pub fn limit(&self) -> u32 {
         let limit = match self.phase {
             Phase::Steady => self.limit,
-            Phase::Probing => self.limit / 2.0,
+            // Below the floor, too: what the floor does to the application is not the smallest.
+            Phase::Probing(_) => (self.limit / PROBE_CUT).max(1.0),
         };
-        (limit as u32).clamp(self.bounds.floor, self.bounds.ceiling)
+        limit as u32
     }
 
     /// How many are in flight.
@@ -197,12 +232,16 @@ impl<W> Limiter<W> {
         self.queue.len() == 0
     }
 
-    fn admit(&mut self, now: Monotonic) {
+    fn admit(&mut self, now: Monotonic) -> Ticket {
+        let ticket = Ticket(self.admitted);
+        self.admitted += 1;
         self.in_flight += 1;
         self.peak = self.peak.max(self.in_flight);
+        self.cohort.admit(ticket, now);
         if self.in_flight == 1 {
             self.at_ease = now;
         }
+        ticket
     }
 
     /// The queue is as long as the ceiling, not as the limit: a burst that comes before the limit
@@ -211,29 +250,45 @@ impl<W> Limiter<W> {
         self.bounds.ceiling as usize
     }
 
-    fn adapt(&mut self, slowness: f32, now: Monotonic) {
+    fn adapt(&mut self, verdict: Verdict, now: Monotonic) {
+        match self.phase {
+            Phase::Probing(since) => {
+                self.usual.note_probe(verdict.half, now);
+                self.phase = Phase::Steady;
+                self.at_ease = now;
+                self.probe_every = self.probe_every.max(now.since(since) * PROBE_SHARE);
+            }
+            Phase::Steady => {
+                self.usual.note(verdict.half, now);
+                self.move_limit(verdict);
+                if now.since(self.at_ease) >= self.probe_every {
+                    self.phase = Phase::Probing(now);
+                    self.probe_every = (self.probe_every * 2).min(PROBE_MAX);
+                }
+            }
+        }
+        self.peak = self.in_flight;
+    }
+
+    fn move_limit(&mut self, verdict: Verdict) {
+        let slowness = verdict.quarter / (2.0 * self.usual.smallest());
         let peak = self.peak as f32;
-        let former = self.limit;
-        if self.phase == Phase::Probing {
-            self.phase = Phase::Steady;
-            self.at_ease = now;
-        } else if slowness > 1.0 && peak >= self.limit / 2.0 {
+        if slowness > 1.0 && peak >= self.limit / 2.0 {
             self.limit *= slowness.recip().max(0.5);
             self.growth = Growth::Adding;
-        } else if slowness <= 1.0 && peak >= self.limit * 0.9 {
-            self.limit += match self.growth {
-                Growth::Doubling => self.limit,
-                Growth::Adding => self.limit.sqrt(),
-            };
+        } else if slowness <= 1.0 && peak >= self.limit * REACHED {
+            match self.growth {
+                Growth::Adding => self.limit += self.limit.sqrt(),
+                Growth::Doubling(before) if verdict.rate >= before * WORTH_DOUBLING => {
+                    self.limit *= 2.0;
+                    self.growth = Growth::Doubling(verdict.rate);
+                }
+                Growth::Doubling(_) => {
+                    self.limit /= 2.0;
+                    self.growth = Growth::Adding;
+                }
+            }
         }
         self.limit = self.limit.clamp(self.bounds.floor as f32, self.bounds.ceiling as f32);
-        if self.phase == Phase::Steady && now.since(self.at_ease) >= PROBE_EVERY {
-            self.phase = Phase::Probing;
-            self.changed = now;
-        } else if self.limit < former {
-            self.changed = now;
-        }
-        self.window.clear();
-        self.peak = self.in_flight;
     }
 }

@@ -30,13 +30,13 @@ struct Waiting<W> {
     waiter: W,
 }
 
-/// What becomes of someone who waited.
+/// Who left the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum Popped<W> {
     /// It is their turn.
-    Admit,
+    Next(W),
     /// They waited too long.
-    Shed,
+    Late(W),
 }
 
 impl<W> Default for Queue<W> {
@@ -64,11 +64,11 @@ impl<W> Queue<W> {
     }
 
     /// The next one, or one whose time is up.
-    pub(super) fn pop(&mut self, now: Monotonic) -> Option<(W, Turn)> {
+    pub(super) fn pop(&mut self, now: Monotonic) -> Option<Popped<W>> {
         let late = self.waiting.front().is_some_and(|oldest| now.since(oldest.since) >= DEADLINE);
         let next = if late || !self.stands(now) { self.waiting.pop_front() } else { self.waiting.pop_back() };
         self.settle();
-        next.map(|waiting| (waiting.waiter, if late { Turn::Shed } else { Turn::Admit }))
+        next.map(|waiting| if late { Popped::Late(waiting.waiter) } else { Popped::Next(waiting.waiter) })
     }
 
     /// The one who has waited longest.
@@ -112,21 +112,21 @@ mod tests {
     #[test]
     fn oldest_first_until_it_stands() {
         let mut waiting = queue(&[0, 10, 20]);
-        assert_eq!(waiting.pop(at(99)), Some((0, Turn::Admit)));
-        assert_eq!(waiting.pop(at(100)), Some((20, Turn::Admit)));
-        assert_eq!(waiting.pop(at(100)), Some((10, Turn::Admit)));
+        assert_eq!(waiting.pop(at(99)), Some(Popped::Next(0)));
+        assert_eq!(waiting.pop(at(100)), Some(Popped::Next(20)));
+        assert_eq!(waiting.pop(at(100)), Some(Popped::Next(10)));
         assert_eq!(waiting.pop(at(100)), None);
         // Empty once, it stands no longer.
         waiting.push(5, at(101));
         waiting.push(6, at(101));
-        assert_eq!(waiting.pop(at(150)), Some((5, Turn::Admit)));
+        assert_eq!(waiting.pop(at(150)), Some(Popped::Next(5)));
     }
 
     #[test]
     fn nobody_waits_longer_than_a_second() {
         let mut waiting = queue(&[0, 500]);
-        assert_eq!(waiting.pop(at(1000)), Some((0, Turn::Shed)));
-        assert_eq!(waiting.pop(at(1000)), Some((500, Turn::Admit)));
+        assert_eq!(waiting.pop(at(1000)), Some(Popped::Late(0)));
+        assert_eq!(waiting.pop(at(1000)), Some(Popped::Next(500)));
     }
 
     #[test]

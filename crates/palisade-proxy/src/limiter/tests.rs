@@ -35,10 +35,13 @@ fn beyond_the_limit_they_wait_and_beyond_the_queue_they_go() {
         }
         seen.push(arrival);
     }
-    assert_eq!(seen, [Arrival::Admit, Arrival::Admit, Arrival::Wait, Arrival::Wait, Arrival::Shed]);
+    assert_eq!(
+        seen,
+        [Arrival::Admit(Ticket(0)), Arrival::Admit(Ticket(1)), Arrival::Wait, Arrival::Wait, Arrival::Shed]
+    );
     assert_eq!(limiter.next(at(1)), None);
     limiter.finish();
-    assert_eq!(limiter.next(at(1)), Some((2, Turn::Admit)));
+    assert_eq!(limiter.next(at(1)), Some((2, Turn::Admit(Ticket(2)))));
     assert_eq!(limiter.next(at(1)), None);
     // Nobody overtakes those who wait.
     limiter.finish();
@@ -67,7 +70,13 @@ enum Event {
 
 /// Requests at `rate` per second come to an application with `threads` threads that each need
 /// `service` for one, more or less.
-fn simulate(threads: usize, service: Duration, rate: f64, seconds: u64, mut seed: u64) -> Run {
+fn simulate(threads: usize, service: Duration, rate: f64, seconds: u64, seed: u64) -> Run {
+    let service = service.as_nanos() as f64;
+    simulate_any(threads, &|random| service * (0.5 + random), rate, seconds, seed)
+}
+
+/// The same with a time that `takes` makes of a random number between 0 and 1.
+fn simulate_any(threads: usize, takes: &dyn Fn(f64) -> f64, rate: f64, seconds: u64, mut seed: u64) -> Run {
     let mut random = move || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((seed >> 33) as f64 + 1.0) / (1u64 << 31) as f64
@@ -79,7 +88,7 @@ fn simulate(threads: usize, service: Duration, rate: f64, seconds: u64, mut seed
     let mut inside = std::collections::VecDeque::new();
     // Of each request: when it arrived, and when it was admitted.
     let mut arrived: Vec<u64> = Vec::new();
-    let mut admitted: std::collections::HashMap<u64, u64> = std::collections::HashMap::new();
+    let mut admitted: std::collections::HashMap<u64, (u64, Ticket)> = std::collections::HashMap::new();
     let mut latencies = Vec::new();
     let mut shed = 0;
     while let Some(Reverse((now, event))) = events.pop() {
@@ -93,7 +102,7 @@ fn simulate(threads: usize, service: Duration, rate: f64, seconds: u64, mut seed
                 arrived.push(now);
                 events.push(Reverse((now + (-random().ln() / rate * 1e9) as u64, Event::Arrive)));
                 match limiter.arrive(at(now)) {
-                    Arrival::Admit => starts.push(id),
+                    Arrival::Admit(ticket) => starts.push((id, ticket)),
                     Arrival::Wait => shed += usize::from(limiter.wait(id, at(now)).1.is_some()),
                     Arrival::Shed => shed += 1,
                 }
@@ -101,27 +110,26 @@ fn simulate(threads: usize, service: Duration, rate: f64, seconds: u64, mut seed
             Event::Answer(id) => {
                 free += 1;
                 latencies.push((now - arrived[id as usize]) as f64 / 1e6);
-                let began = admitted[&id];
-                limiter.answered(0, at(began), Duration::from_nanos(now - began), at(now));
+                let (began, ticket) = admitted[&id];
+                limiter.answered(0, ticket, Duration::from_nanos(now - began), at(now));
                 limiter.finish();
             }
         }
         while let Some((id, turn)) = limiter.next(at(now)) {
             match turn {
-                Turn::Admit => starts.push(id),
+                Turn::Admit(ticket) => starts.push((id, ticket)),
                 Turn::Shed => shed += 1,
             }
         }
-        for id in starts {
-            admitted.insert(id, now);
+        for (id, ticket) in starts {
+            admitted.insert(id, (now, ticket));
             inside.push_back(id);
         }
         while free > 0
             && let Some(id) = inside.pop_front()
         {
             free -= 1;
-            let takes = service.as_nanos() as f64 * (0.5 + random());
-            events.push(Reverse((now + takes as u64, Event::Answer(id))));
+            events.push(Reverse((now + takes(random()) as u64, Event::Answer(id))));
         }
     }
     latencies.sort_by(f64::total_cmp);
@@ -135,7 +143,7 @@ fn five_times_the_capacity_costs_little() {
         let service = Duration::from_millis(millis);
         let capacity = threads as f64 / service.as_secs_f64();
         let calm = simulate(threads, service, capacity * 0.8, 20, 7);
-        let flood = simulate(threads, service, capacity * 5.0, 30, 7);
+        let flood = simulate(threads, service, capacity * 5.0, 60, 7);
         let what = format!(
             "{threads} threads of {millis} ms: {:.0} of {capacity:.0}/s, p99 {:.0} ms, calm {:.0} ms, limit {}",
             flood.goodput, flood.p99, calm.p99, flood.limit
@@ -147,11 +155,39 @@ fn five_times_the_capacity_costs_little() {
 }
 
 #[test]
+fn variety_is_no_overload() {
+    let millis = 1e6;
+    // An application that never makes anybody wait, with some 500 requests in flight from the
+    // first second on, in which the limit finds its place.
+    let exponential = |random: f64| -random.ln() * 100.0 * millis;
+    let cached = |random: f64| if random < 0.2 { millis } else { 100.0 * millis };
+    let mostly_cached = |random: f64| if random < 0.8 { millis } else { 100.0 * millis };
+    let heavy = |random: f64| 20.0 * millis / random.powf(0.6);
+    for (what, takes, rate) in [
+        ("exponential", &exponential as &dyn Fn(f64) -> f64, 5_000.0),
+        ("cached", &cached, 6_000.0),
+        ("mostly cached", &mostly_cached, 20_000.0),
+        ("heavy", &heavy, 8_000.0),
+    ] {
+        let run = simulate_any(usize::MAX, takes, rate, 20, 7);
+        let shed = run.shed as f64 / (rate * 20.0);
+        assert!(shed < 0.03, "{what}: {shed:.3} shed, limit {}", run.limit);
+    }
+}
+
+#[test]
+fn a_slow_application_is_not_probed_all_the_time() {
+    // Fifty answers at once, each half a minute long: a cohort takes its time.
+    let run = simulate(50, Duration::from_secs(30), 5.0, 1800, 7);
+    assert!(run.goodput >= 50.0 / 30.0 * 0.9, "{}", run.goodput);
+}
+
+#[test]
 fn the_smallest_latency_does_not_drift() {
-    let service = Duration::from_millis(20);
-    let capacity = 24.0 / service.as_secs_f64();
-    let run = simulate(24, service, capacity * 3.0, 240, 11);
-    assert!(run.limit <= 24 * 4, "limit {}", run.limit);
+    let service = Duration::from_millis(250);
+    let capacity = 32.0 / service.as_secs_f64();
+    let run = simulate(32, service, capacity * 5.0, 480, 11);
+    assert!(run.limit <= 32 * 4, "limit {}", run.limit);
     assert!(run.goodput >= capacity * 0.9, "{}", run.goodput);
 }
 
@@ -161,29 +197,30 @@ proptest! {
         let bounds = Bounds { floor: 2, ceiling: 9 };
         let mut limiter = Limiter::new(bounds);
         let (mut now, mut id) = (0, 0u64);
-        let mut in_flight = 0u32;
+        let mut in_flight: Vec<Ticket> = Vec::new();
         for (kind, pause) in events {
             now += pause * 1_000_000;
             match kind {
                 0 | 1 => match limiter.arrive(at(now)) {
-                    Arrival::Admit => in_flight += 1,
+                    Arrival::Admit(ticket) => in_flight.push(ticket),
                     Arrival::Wait => id = limiter.wait(id, at(now)).0,
                     Arrival::Shed => {}
                 },
-                2 if in_flight > 0 => {
-                    limiter.answered(0, at(now), Duration::from_millis(pause), at(now));
+                2 => if let Some(ticket) = in_flight.pop() {
+                    limiter.answered(0, ticket, Duration::from_millis(pause), at(now));
                     limiter.finish();
-                    in_flight -= 1;
                 }
                 _ => limiter.leave(id),
             }
             while let Some((_, turn)) = limiter.next(at(now)) {
-                in_flight += u32::from(turn == Turn::Admit);
+                if let Turn::Admit(ticket) = turn {
+                    in_flight.push(ticket);
+                }
             }
-            prop_assert_eq!(limiter.in_flight(), in_flight);
-            prop_assert!(in_flight <= bounds.ceiling);
+            prop_assert_eq!(limiter.in_flight() as usize, in_flight.len());
+            prop_assert!(limiter.in_flight() <= bounds.ceiling);
             prop_assert!(limiter.waiting() <= bounds.ceiling as usize);
-            prop_assert!(limiter.limit() >= bounds.floor && limiter.limit() <= bounds.ceiling);
+            prop_assert!(limiter.limit() >= 1 && limiter.limit() <= bounds.ceiling);
         }
     }
 }
