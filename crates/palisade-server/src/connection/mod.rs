@@ -13,7 +13,7 @@ mod h1;
 mod h2;
 mod h2guard;
 mod h2watch;
-mod message;
+pub mod message;
 mod pace;
 mod registry;
 mod stream;

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 
 /// Follows the requests of one connection.
 #[derive(Debug)]
-pub(crate) struct Follower {
+pub struct Follower {
     sizes: Sizes,
     stage: Stage,
     /// The beginning of a line that isn't complete.
@@ -31,16 +31,16 @@ pub(crate) struct Follower {
 
 /// How far bytes were followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Followed {
+pub struct Followed {
     /// How many bytes belong to this message and may pass.
-    pub(crate) used: usize,
+    pub used: usize,
     /// What may not, right after them.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<Fault>,
 }
 
 /// What the follower can't let pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It has two readings, or none.
     Malformed,
     /// The head is too large or has too many fields.
@@ -96,7 +96,8 @@ const METHOD_BYTES_MAX: usize = 32;
 const AROUND_TARGET: usize = METHOD_BYTES_MAX + " ".len() + " HTTP/1.1\r\n".len();
 
 impl Follower {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Before the first byte of a connection.
+    pub fn new(limits: &Limits) -> Self {
         Self {
             sizes: Sizes {
                 head: limits.head_bytes_max,
@@ -116,12 +117,12 @@ impl Follower {
     }
 
     /// The message was followed to its end; what comes next is another one.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.stage == Stage::Complete
     }
 
     /// A head has begun and isn't complete.
-    pub(crate) fn is_in_head(&self) -> bool {
+    pub fn is_in_head(&self) -> bool {
         match self.stage {
             Stage::Start | Stage::RequestLine => !self.line.is_empty(),
             Stage::Field => true,
@@ -135,7 +136,7 @@ impl Follower {
     }
 
     /// The head is complete and the body isn't.
-    pub(crate) fn is_in_body(&self) -> bool {
+    pub fn is_in_body(&self) -> bool {
         match self.stage {
             Stage::Length(_) | Stage::ChunkSize | Stage::ChunkData(_) | Stage::ChunkEnd | Stage::Trailer => true,
             Stage::Start | Stage::RequestLine | Stage::Field | Stage::Complete => false,
@@ -143,7 +144,7 @@ impl Follower {
     }
 
     /// Begins with the next message.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.stage = Stage::Start;
         self.bytes = 0;
         self.fields = 0;
@@ -153,7 +154,7 @@ impl Follower {
 
     /// Follows `bytes` to the end of this message, or to what can't be let pass. Nothing may be
     /// followed after a fault.
-    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Followed {
+    pub fn follow(&mut self, bytes: &[u8]) -> Followed {
         let mut rest = bytes;
         let mut fault = None;
         while !rest.is_empty() && self.stage != Stage::Complete {
@@ -225,18 +226,10 @@ impl Follower {
     /// A line without an end must still be able to become a good one.
     fn check_partial(&self) -> Result<(), Fault> {
         match self.stage {
-            Stage::Start | Stage::RequestLine if self.line.len() > self.sizes.target + AROUND_TARGET => {
-                Err(if self.line.iter().take(AROUND_TARGET).any(|byte| *byte == b' ') {
-                    Fault::TargetTooLong
-                } else {
-                    Fault::Malformed
-                })
-            }
+            Stage::Start | Stage::RequestLine => check_length(&self.line, self.sizes.target),
             Stage::ChunkSize if self.line.len() > self.sizes.chunk_line => Err(Fault::Malformed),
             Stage::ChunkEnd if self.line != b"\r" => Err(Fault::Malformed),
-            Stage::Start
-            | Stage::RequestLine
-            | Stage::Field
+            Stage::Field
             | Stage::Length(_)
             | Stage::ChunkSize
             | Stage::ChunkData(_)
@@ -247,6 +240,10 @@ impl Follower {
     }
 
     fn end_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if matches!(self.stage, Stage::Start | Stage::RequestLine) {
+            // First, as for a line that isn't complete: how it arrives must not matter.
+            check_length(line, self.sizes.target)?;
+        }
         let line = line.strip_suffix(b"\r\n").ok_or(Fault::Malformed)?;
         self.stage = match self.stage {
             Stage::Start if line.is_empty() => Stage::RequestLine,
@@ -326,6 +323,15 @@ impl Framing {
 fn pass(bytes: &[u8], left: u64) -> (&[u8], u64) {
     let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
     (bytes.get(here..).unwrap_or_default(), left - here as u64)
+}
+
+/// A request line with its end, or as much of it as there is, must have room for its target alone.
+fn check_length(line: &[u8], target_max: usize) -> Result<(), Fault> {
+    if line.len() <= target_max + AROUND_TARGET {
+        return Ok(());
+    }
+    let has_method = line.iter().take(AROUND_TARGET).any(|byte| *byte == b' ');
+    Err(if has_method { Fault::TargetTooLong } else { Fault::Malformed })
 }
 
 fn request_line(line: &[u8], target_max: usize) -> Result<Version, Fault> {

@@ -172,6 +172,9 @@ fn sizes_are_limited_on_both_sides() {
     check(get((8 << 10) + 1, "").as_bytes(), "TargetTooLong");
     check("a".repeat(9_000).as_bytes(), "Malformed");
     check(format!("GET /{}", "a".repeat(40_000)).as_bytes(), "TargetTooLong");
+    // Whatever else is wrong with such a line, and however much of it arrives at once.
+    check(format!("GET /{}\r\n", "a".repeat(9_000)).as_bytes(), "TargetTooLong");
+    check(format!("GET /{}\n", "a".repeat(9_000)).as_bytes(), "TargetTooLong");
 
     check(get(1, &"X: a\r\n".repeat(100)).as_bytes(), "ok");
     check(get(1, &"X: a\r\n".repeat(101)).as_bytes(), "HeadTooLarge");
