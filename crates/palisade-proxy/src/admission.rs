@@ -322,4 +322,26 @@ mod tests {
         let _fourth = fourth.await.unwrap();
         assert_eq!(door.load(), Load { in_flight: 2, waiting: 0, limit: 2 });
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_without_a_latency_hold_no_verdict_up() {
+        let start = Instant::now();
+        let now = move || Monotonic::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap());
+        let door = Admission::new(Bounds::share(1024, 1, 1), Rc::new(Ambient::new(now, || 0)));
+        let mut permits = Vec::new();
+        for _ in 0..32 {
+            permits.push(door.admit(ROUTE, now()).await.unwrap());
+        }
+        assert_eq!(door.load(), Load { in_flight: 32, waiting: 0, limit: 32 });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The last one completes the cohort; most of the others leave it.
+        permits.truncate(31);
+        permits.push(door.admit(ROUTE, now()).await.unwrap());
+        let answered = permits.split_off(22);
+        drop(permits);
+        for permit in answered {
+            permit.answered(Duration::from_millis(50), now());
+        }
+        assert_eq!(door.load().limit, 64);
+    }
 }

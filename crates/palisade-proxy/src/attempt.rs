@@ -333,3 +333,41 @@ pub(crate) fn latency(began: Monotonic, answered: Monotonic, progress: Option<&R
     };
     Some(answered.since(from))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use bytes::Bytes;
+    use http_body::Body;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::ambient::Ambient;
+    use crate::body::RequestBody;
+    use crate::trailers::Trailers;
+
+    fn at(millis: u64) -> Monotonic {
+        Monotonic::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn the_time_that_a_client_takes_to_send_is_not_the_applications() {
+        assert_eq!(latency(at(10), at(30), None), Some(Duration::from_millis(20)));
+        let clock = Rc::new(Cell::new(0));
+        let now = Rc::clone(&clock);
+        let ambient = Rc::new(Ambient::new(move || at(now.get()), || 0));
+        for (sent, expected) in [(25, 5), (5, 20)] {
+            let body = RequestBody::Streamed(Full::new(Bytes::from_static(b"body")));
+            let mut body = Outgoing::new(body, Trailers::default(), &ambient, || None);
+            let progress = body.progress();
+            assert_eq!(latency(at(10), at(30), progress.as_ref()), None);
+            clock.set(sent);
+            let mut context = Context::from_waker(Waker::noop());
+            while let Poll::Ready(Some(_)) = Pin::new(&mut body).poll_frame(&mut context) {}
+            assert_eq!(latency(at(10), at(30), progress.as_ref()), Some(Duration::from_millis(expected)));
+        }
+    }
+}

@@ -157,3 +157,36 @@ impl<B> Drop for Flight<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::body::RequestBody;
+
+    #[tokio::test]
+    async fn a_trial_that_ends_without_a_verdict_is_anybodys() {
+        let check = async {
+            let address = "http://127.0.0.1:1".parse().unwrap();
+            let server: Rc<Server<RequestBody<()>>> = Rc::new(Server::new(&address, &Deadlines::start()).unwrap());
+            let at = |seconds: u64| Monotonic::from_nanos(seconds * 1_000_000_000);
+            let standing = |seconds| server.gauges(at(seconds)).standing;
+            for _ in 0..5 {
+                Flight::new(&server, at(0)).failed(at(0));
+            }
+            assert_eq!((standing(0), standing(1)), (Standing::Out(at(1)), Standing::HalfOpen));
+            let trial = Flight::new(&server, at(1));
+            let other = Flight::new(&server, at(1));
+            assert_eq!((standing(1), server.in_flight.get()), (Standing::Out(at(1)), 2));
+            // Whoever isn't the trial decides nothing by leaving.
+            drop(other);
+            assert_eq!(standing(1), Standing::Out(at(1)));
+            drop(trial);
+            assert_eq!((standing(1), server.in_flight.get()), (Standing::HalfOpen, 0));
+            Flight::new(&server, at(1)).succeeded();
+            assert_eq!(standing(1), Standing::In);
+        };
+        LocalSet::new().run_until(check).await;
+    }
+}

@@ -202,3 +202,23 @@ fn a_connection_that_the_server_closes_is_not_used_again() {
         }
     });
 }
+
+#[test]
+fn a_connection_that_nobody_uses_is_closed() {
+    let app = scripted(|_| Answer::ok("hello"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    runtime.block_on(tasks.run_until(async {
+        let upstream = Upstream::new(settings(&[&app.url()]), ambient()).unwrap();
+        assert_eq!(outcome(send(&upstream, get("/")).await).await, "200 hello");
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(50)).await;
+        tokio::time::resume();
+        assert_eq!(outcome(send(&upstream, get("/")).await).await, "200 hello");
+        assert_eq!(app.seen().connections(), 1);
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(62)).await;
+        tokio::time::resume();
+        assert!(app.reached(LIMIT, |seen| seen.open() == 0).await);
+    }));
+}
