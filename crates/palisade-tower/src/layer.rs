@@ -137,6 +137,13 @@ where
     }
     std::mem::take(&mut transit.passage.request).apply(&mut parts.headers);
     let head = parts.clone();
-    let response = inner.call(Request::from_parts(parts, body)).await?;
+    let response = match inner.call(Request::from_parts(parts, body)).await {
+        Ok(response) => response,
+        Err(error) => {
+            // Else the dropped observation would say that the client left.
+            transit.observation.failed(Reason::UpstreamReset);
+            return Err(error);
+        }
+    };
     Ok(transit.answer(response.map(AnswerBody::App), |_| Reason::UpstreamReset, &head))
 }

@@ -151,3 +151,27 @@ async fn a_request_whose_handling_panics_has_a_record_too() {
     let record = records.recv().unwrap();
     assert_eq!((record.outcome, record.code), (Outcome::InternalError, Some(Reason::InternalPanic)));
 }
+
+#[tokio::test]
+async fn a_service_that_fails_is_not_a_client_that_left() {
+    #[derive(Clone)]
+    struct Fails;
+    impl Service<Request<GuardedBody<Full<Bytes>>>> for Fails {
+        type Response = Response<Full<Bytes>>;
+        type Error = &'static str;
+        type Future = Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<GuardedBody<Full<Bytes>>>) -> Self::Future {
+            ready(Err("the service's own error"))
+        }
+    }
+    let (layer, records) = layer(Mode::Enforce);
+    let error = layer.layer(Fails).call(request("/", [192, 0, 2, 1])).await.err();
+    assert_eq!(error, Some("the service's own error"));
+    let record = records.recv().unwrap();
+    assert_eq!((record.outcome, record.code), (Outcome::UpstreamError, Some(Reason::UpstreamReset)));
+}
