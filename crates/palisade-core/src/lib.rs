@@ -7,6 +7,7 @@
 //! statuses are part of the vocabulary; engines are not (ADR 2).
 
 pub mod address;
+pub mod chain;
 pub mod charge;
 pub mod client;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod edit;
 pub mod head;
 pub mod id;
 pub mod identity;
+pub mod media;
 pub mod path;
 pub mod pattern;
 pub mod policy;
@@ -27,6 +29,7 @@ pub mod trace;
 pub mod view;
 
 pub use address::{ClientIp, Network, Networks};
+pub use chain::chain;
 pub use charge::{Charge, Charges, KeyHash, Rate, Verdict};
 pub use decision::{Decision, Effects, Refusal, Reply};
 pub use edit::{Edit, HeaderEdits};

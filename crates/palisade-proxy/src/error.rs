@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use palisade_core::Reason;
+use palisade_core::{Reason, chain};
 
 use crate::address::Address;
 
@@ -115,16 +115,4 @@ impl Failure {
 fn is_framing(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
-}
-
-/// An error and its sources on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use palisade_core::record::Attempt;
 use palisade_core::trace::{self, SENTRY_TRACE, TRACEPARENT};
-use palisade_core::{Monotonic, Reason, SpanId, TraceId};
+use palisade_core::{Monotonic, Reason, SpanId, TraceId, media};
 
 use crate::admission::Permit;
 use crate::attempt::{Answered, Connection, Message, Switch, Terms, latency};
@@ -263,7 +263,7 @@ impl Received {
             return Ok(Answer::Switch(Response::from_parts(head, ()), tunnel));
         }
         let trailers = receive(&self.method, &mut head)?;
-        let streams = is_event_stream(&head);
+        let streams = head.headers.get(CONTENT_TYPE).is_some_and(|value| media::is_stream(value.as_bytes()));
         let body = ResponseBody::new(Source {
             incoming,
             lease,
@@ -284,31 +284,6 @@ fn malformed(malformed: Malformed) -> Failure {
     Failure::upstream(Reason::UpstreamMalformed, &malformed)
 }
 
-fn is_event_stream(head: &http::response::Parts) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let media_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(EVENTS)
-}
-
 fn parse(digits: &[u8]) -> Option<u64> {
     str::from_utf8(digits).ok()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_streams_are_told_by_their_media_type() {
-        for (media_type, expected) in [
-            ("text/event-stream", true),
-            ("Text/Event-Stream; charset=utf-8", true),
-            ("text/event-streams", false),
-            ("text/html; x=text/event-stream", false),
-        ] {
-            let response = Response::builder().header(CONTENT_TYPE, media_type).body(()).unwrap();
-            assert_eq!(is_event_stream(&response.into_parts().0), expected, "{media_type}");
-        }
-    }
 }

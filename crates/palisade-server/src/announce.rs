@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_config::{ServerAddress, Snapshot};
+use palisade_core::chain;
 use palisade_telemetry::{Events, Value};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -24,22 +25,10 @@ pub(crate) fn started(events: &Events, public: SocketAddr, admin: Option<SocketA
 }
 
 /// Something that an operator should know and that stops nothing.
-pub(crate) fn trouble(events: &Events, event: &str, error: &dyn Error) {
+pub(crate) fn trouble(events: &Events, event: &str, error: &(dyn Error + 'static)) {
     let text = chain(error);
     events.emit(event, &[("error", Value::Text(&text))]);
     eprintln!("palisade: {text}");
-}
-
-/// An error and its sources on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Says so if the application isn't there yet. The gateway runs all the same: it answers 502 until

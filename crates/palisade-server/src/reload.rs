@@ -14,10 +14,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use palisade_config::{Change, Format, Report, Snapshot, diff, load, restart_keys};
+use palisade_core::chain;
 use palisade_telemetry::metrics::Reload;
 use palisade_telemetry::{TelemetryError, Value};
 
-use crate::announce::{chain, trouble};
+use crate::announce::trouble;
 use crate::gateway::Gateway;
 use crate::live::{LiveError, Plan};
 use crate::process::{Read, Secrets, Shared};

@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use palisade_core::config::Severity;
-use palisade_core::{Mode, Question};
-use palisade_server::announce::chain;
+use palisade_core::{Mode, Question, chain};
 use palisade_server::{Ended, Process, Read, StartError};
 
 use crate::cli::Run;

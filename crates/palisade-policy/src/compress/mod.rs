@@ -37,7 +37,7 @@ use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, VARY,
 };
 use http::{Method, StatusCode};
-use palisade_core::{Head, HeaderEdits, ResponseView, Single, Transform, Transformation, View};
+use palisade_core::{Head, HeaderEdits, ResponseView, Single, Transform, Transformation, View, media};
 
 use self::coder::Coder;
 pub use self::coding::Coding;
@@ -109,12 +109,11 @@ fn is_compressible(response: &ResponseView<'_>) -> bool {
 /// A type whose content is text, and no stream of messages: those are small, and their clients
 /// count on each one leaving as it is.
 fn is_text(media_type: &str) -> bool {
-    const STREAMS: [&str; 2] = ["text/event-stream", "application/stream+json"];
     const PLAIN: [&str; 3] = ["application/json", "application/xml", "application/javascript"];
     let is_one_of = |types: &[&str]| types.iter().any(|known| media_type.eq_ignore_ascii_case(known));
     let Some((kind, subtype)) = media_type.split_once('/') else { return false };
     let suffix = subtype.rsplit_once('+').map_or("", |(_, suffix)| suffix);
-    !is_one_of(&STREAMS)
+    !media::is_stream(media_type.as_bytes())
         && (kind.eq_ignore_ascii_case("text")
             || is_one_of(&PLAIN)
             || suffix.eq_ignore_ascii_case("json")

@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use palisade_core::{Kind, Reason, Record, Refusal, RequestId, Stage};
+use palisade_core::{Kind, Reason, Record, Refusal, RequestId, Stage, media};
 use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Sent, Tunnel, TunnelEnd, hop};
 use palisade_telemetry::WorkerTelemetry;
 use palisade_tower::body::AnswerBody;
@@ -342,11 +342,7 @@ fn respond(
 
 /// Answers whose latency is that of their first byte.
 fn is_stream<B>(response: &Response<B>) -> bool {
-    let Some(media_type) = response.headers().get(CONTENT_TYPE) else { return false };
-    let essence = media_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    [&b"text/event-stream"[..], b"application/x-ndjson", b"application/jsonl"]
-        .iter()
-        .any(|stream| essence.eq_ignore_ascii_case(stream))
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| media::is_stream(value.as_bytes()))
 }
 
 /// A WebSocket: from here on bytes go both ways, and the record closes with the tunnel.

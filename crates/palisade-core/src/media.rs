@@ -1,0 +1,35 @@
+//! What a media type says about an answer.
+
+/// Types of answers that are made of messages, each sent when there is something to say.
+const STREAMS: [&[u8]; 4] =
+    [b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json"];
+
+/// Whether an answer with this `Content-Type` is a stream of messages. Such an answer may pause for
+/// long, its latency is that of its first byte, and each message leaves at once and as it is.
+pub fn is_stream(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    STREAMS.iter().any(|stream| essence.eq_ignore_ascii_case(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_told_by_their_media_type() {
+        for (content_type, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            (" text/event-stream ;charset=utf-8", true),
+            ("application/x-ndjson", true),
+            ("application/jsonl", true),
+            ("application/stream+json", true),
+            ("application/json", false),
+            ("text/event-streams", false),
+            ("text/html; x=text/event-stream", false),
+            ("", false),
+        ] {
+            assert_eq!(is_stream(content_type.as_bytes()), expected, "{content_type}");
+        }
+    }
+}
