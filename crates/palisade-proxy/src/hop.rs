@@ -46,13 +46,6 @@ pub struct Prepared {
     pub(crate) trailers: Trailers,
 }
 
-impl Prepared {
-    /// Whether the request asks for a WebSocket.
-    pub fn upgrades(&self) -> bool {
-        self.upgrade.is_some()
-    }
-}
-
 /// Fields of a head that this module is about. Most heads have none or one of them, and to look
 /// at each name once costs less than to look each of them up.
 #[derive(Clone, Copy, Debug, Default)]

@@ -48,4 +48,4 @@ pub use send::{Answer, Ask, Sent, Sentry, Trace};
 pub use server::Gauges;
 pub use settings::{HostHeader, Protocol, Settings, Timeouts};
 pub use tunnel::{Carried, Tunnel, TunnelEnd};
-pub use upstream::{Probed, Upstream};
+pub use upstream::Upstream;

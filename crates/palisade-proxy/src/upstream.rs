@@ -39,15 +39,6 @@ pub struct Upstream<B: 'static> {
     sweeper: AbortHandle,
 }
 
-/// What a probe found about a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probed {
-    /// A connection could be made.
-    Reachable,
-    /// None could.
-    Unreachable,
-}
-
 impl<B: 'static> Upstream<B> {
     /// Connects to nothing yet. To be called in a `LocalSet`, like everything here.
     ///
@@ -76,17 +67,6 @@ impl<B: 'static> Upstream<B> {
     /// What it was made from.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// A probe tried to reach the server with this label: counts as one more connect.
-    pub fn probed(&self, server: &str, probed: Probed, now: Monotonic) {
-        for known in self.servers.iter().filter(|known| *known.label == *server) {
-            let mut health = known.health.borrow_mut();
-            match probed {
-                Probed::Reachable => health.succeeded(),
-                Probed::Unreachable => health.failed(now),
-            }
-        }
     }
 
     /// The state of each server, in the order of the settings.

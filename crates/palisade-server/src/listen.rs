@@ -31,9 +31,6 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
-    /// A socket that was handed in could not be shared among the workers.
-    #[error("cannot share the socket that was handed in")]
-    Share(#[source] io::Error),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,22 +60,6 @@ impl Sockets {
             socket2::SockRef::from(socket).listen(BACKLOG).map_err(failed)?;
         }
         Ok(Self { address: bound, sockets })
-    }
-
-    /// Shares one socket that was handed in, already listening.
-    ///
-    /// # Errors
-    ///
-    /// If its descriptor can't be copied.
-    pub fn share(socket: TcpListener, workers: NonZeroUsize) -> Result<Self, ListenError> {
-        let address = socket.local_addr().map_err(ListenError::Share)?;
-        socket.set_nonblocking(true).map_err(ListenError::Share)?;
-        let mut sockets = Vec::with_capacity(workers.get());
-        for _ in 1..workers.get() {
-            sockets.push(socket.try_clone().map_err(ListenError::Share)?);
-        }
-        sockets.push(socket);
-        Ok(Self { address, sockets })
     }
 
     /// The address with the port that was bound.
@@ -132,14 +113,5 @@ mod tests {
         let first = Sockets::bind(ANY, workers(1)).unwrap();
         let second = Sockets::bind(first.address(), workers(1));
         assert!(matches!(second, Err(ListenError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse));
-    }
-
-    #[test]
-    fn a_socket_handed_in_is_shared() {
-        let socket = TcpListener::bind(ANY).unwrap();
-        let address = socket.local_addr().unwrap();
-        let sockets = Sockets::share(socket, workers(2)).unwrap();
-        assert_eq!(sockets.address(), address);
-        assert_eq!(sockets.into_each().len(), 2);
     }
 }

@@ -99,8 +99,8 @@ pub(crate) struct Secrets {
     pub(crate) sample: [u8; 16],
 }
 
-/// Records that policies may look up, in memory.
-const RECORDS_MAX: usize = 100_000;
+/// Bytes of the records that policies may look up, in memory.
+const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// Threads for everything slow.
 const SLOW_THREADS: usize = 2;
@@ -140,7 +140,7 @@ impl Process {
         let parts = Parts {
             stores: Arc::new(Stores {
                 counters: Counters::Memory(Table::new(snapshot.table)),
-                records: Records::new(RECORDS_MAX),
+                records: Records::new(RECORD_BYTES_MAX),
             }),
             door: Arc::new(Door::new(settings::limits(&snapshot), settings::admission(&snapshot))),
             telemetry,

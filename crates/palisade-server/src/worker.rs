@@ -119,15 +119,6 @@ impl<S: Service> Worker<S> {
         self.commands.clone()
     }
 
-    /// Tells the worker something.
-    ///
-    /// # Errors
-    ///
-    /// If it has ended.
-    pub async fn tell(&self, command: Command<S>) -> Result<(), WorkerError> {
-        self.commands.send(command).await.map_err(|_| WorkerError::Gone)
-    }
-
     /// Ends the worker, whatever is still open, and waits for its thread. Blocks.
     ///
     /// # Errors

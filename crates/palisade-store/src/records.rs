@@ -1,7 +1,7 @@
 //! Records that policies of shape `Recall` load, kept in this process.
 //!
-//! Bounded twice: a record is at most [`RECORD_BYTES_MAX`] long, and there are at most as many as
-//! the store was made for. A full store gives up the record nearest to its end. Records end by the
+//! Bounded twice: a record is at most [`RECORD_BYTES_MAX`] long, and all of them together take at
+//! most the bytes that the store was made for. A full store gives up the record nearest to its end. Records end by the
 //! calendar, since they are meant to outlive the process in other backends.
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,10 +15,13 @@ use crate::StoreError;
 /// The longest record.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
+/// What a record costs beside its own bytes: its key and end, both twice, and room to grow in.
+const OVERHEAD_BYTES: usize = 256;
+
 /// Where records live.
 #[derive(Debug)]
 pub struct Records {
-    records_max: usize,
+    bytes_max: usize,
     kept: Mutex<Kept>,
 }
 
@@ -29,12 +32,13 @@ type Key = (&'static str, [u8; 32]);
 struct Kept {
     by_key: HashMap<Key, (Bytes, Utc)>,
     by_end: BTreeSet<(Utc, Key)>,
+    bytes: usize,
 }
 
 impl Records {
-    /// An empty store for at most `records_max` records.
-    pub fn new(records_max: usize) -> Self {
-        Self { records_max, kept: Mutex::default() }
+    /// An empty store that takes at most `bytes_max` bytes of memory.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, kept: Mutex::default() }
     }
 
     /// The record, unless it has ended.
@@ -54,12 +58,11 @@ impl Records {
         let key = (at.collection, at.key);
         let mut kept = self.lock();
         kept.remove(key);
-        kept.by_key.insert(key, (record, ends));
-        kept.by_end.insert((ends, key));
-        while kept.by_end.first().is_some_and(|&(end, _)| end <= now.utc || kept.by_key.len() > self.records_max) {
-            if let Some((_, key)) = kept.by_end.pop_first() {
-                kept.by_key.remove(&key);
-            }
+        kept.insert(key, record, ends);
+        while let Some(&(end, first)) = kept.by_end.first()
+            && (end <= now.utc || kept.bytes > self.bytes_max)
+        {
+            kept.remove(first);
         }
         Ok(())
     }
@@ -76,10 +79,22 @@ impl Records {
 
 impl Kept {
     fn remove(&mut self, key: Key) {
-        if let Some((_, ends)) = self.by_key.remove(&key) {
+        if let Some((record, ends)) = self.by_key.remove(&key) {
+            self.bytes -= cost(&record);
             self.by_end.remove(&(ends, key));
         }
     }
+
+    /// The key is free.
+    fn insert(&mut self, key: Key, record: Bytes, ends: Utc) {
+        self.bytes += cost(&record);
+        self.by_key.insert(key, (record, ends));
+        self.by_end.insert((ends, key));
+    }
+}
+
+fn cost(record: &Bytes) -> usize {
+    record.len() + OVERHEAD_BYTES
 }
 
 #[cfg(test)]
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_record_is_found_until_it_ends() {
-        let records = Records::new(10);
+        let records = Records::new(1 << 20);
         insert(&records, 1, 100, 0);
         assert!(found(&records, 1, 99));
         assert!(!found(&records, 1, 100));
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_full_store_gives_up_ended_records_then_the_nearest_to_its_end() {
-        let records = Records::new(2);
+        let records = Records::new(2 * (1 + OVERHEAD_BYTES));
         insert(&records, 1, 100, 0);
         insert(&records, 2, 50, 0);
         insert(&records, 3, 80, 0);
@@ -135,8 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_long_record_takes_the_place_of_many_and_gives_it_back() {
+        let records = Records::new(10 * (1 + OVERHEAD_BYTES));
+        for first in 0..10 {
+            insert(&records, first, 100 + u64::from(first), 0);
+        }
+        let long = Bytes::from(vec![0; 4 * (1 + OVERHEAD_BYTES) - OVERHEAD_BYTES]);
+        ready(records.insert(&key(99), long, Utc::from_nanos(500), at(0))).unwrap();
+        assert_eq!((0..10).filter(|first| found(&records, *first, 0)).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
+        ready(records.remove(&key(99)));
+        for first in 10..14 {
+            insert(&records, first, 200, 0);
+        }
+        assert_eq!((0..14).filter(|first| found(&records, *first, 0)).count(), 10);
+    }
+
+    #[test]
     fn a_record_that_is_too_long_is_not_kept() {
-        let records = Records::new(10);
+        let records = Records::new(1 << 20);
         let long = |length| Bytes::from(vec![0; length]);
         let insert = |record| ready(records.insert(&key(1), record, Utc::from_nanos(9), at(0)));
         assert_eq!(insert(long(RECORD_BYTES_MAX)), Ok(()));

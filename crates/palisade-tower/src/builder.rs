@@ -57,7 +57,8 @@ pub enum BuildError {
 
 /// The longest request body, unless the service says otherwise: 100 MiB.
 const BODY_BYTES_MAX: u64 = 100 << 20;
-const RECORDS_MAX: usize = 10_000;
+/// What the records that policies may look up take of memory: 64 MiB.
+const RECORD_BYTES_MAX: usize = 64 << 20;
 
 impl Palisade {
     /// Nothing is protected yet but for what every request needs: a path in normal form, no
@@ -161,7 +162,8 @@ impl Builder {
             accept: AcceptTrace::Ids,
             sample: Sample { key: self.seed, per_million: 0 },
         };
-        let stores = Stores { counters: Counters::Memory(Table::new(self.table)), records: Records::new(RECORDS_MAX) };
+        let stores =
+            Stores { counters: Counters::Memory(Table::new(self.table)), records: Records::new(RECORD_BYTES_MAX) };
         Ok(PalisadeLayer::new(Shared {
             protection: Protection { edge, routes: routes.into() },
             stores,

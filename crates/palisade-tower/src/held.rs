@@ -19,14 +19,13 @@ pub struct Held<B: Body> {
     /// What ended the reading: trailers or an error, which go on in their place.
     last: Option<Result<Frame<Bytes>, B::Error>>,
     body: B,
-    polled: bool,
     ended: bool,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Held<B> {
     /// Nothing is held yet.
     pub fn new(body: B) -> Self {
-        Self { chunks: VecDeque::new(), last: None, body, polled: false, ended: false }
+        Self { chunks: VecDeque::new(), last: None, body, ended: false }
     }
 
     /// The held chunk at `place`, counted from the body's beginning.
@@ -44,17 +43,11 @@ impl<B: Body<Data = Bytes> + Unpin> Held<B> {
         }
     }
 
-    /// Whether any of the body was taken out by anybody.
-    pub const fn was_polled(&self) -> bool {
-        self.polled
-    }
-
     /// Reads one more chunk and holds it. `None`: the body has ended, or can't be read further.
     pub async fn read(&mut self) -> Option<Bytes> {
         if self.last.is_some() || self.ended {
             return None;
         }
-        self.polled = true;
         let Some(frame) = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await else {
             self.ended = true;
             return None;
@@ -89,7 +82,6 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.polled = true;
         if let Some(chunk) = self.chunks.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }

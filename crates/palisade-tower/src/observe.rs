@@ -7,7 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -97,14 +97,6 @@ impl<C: Close> Drop for Observation<C> {
 pub struct Intake {
     bytes: AtomicU64,
     wait_ns: AtomicU64,
-    too_large: AtomicBool,
-}
-
-impl Intake {
-    /// Whether the body went over its bound.
-    pub fn is_too_large(&self) -> bool {
-        self.too_large.load(Ordering::Relaxed)
-    }
 }
 
 /// A request's body that is counted and bounded while it streams.
@@ -187,7 +179,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for IntakeBody<B> {
         {
             let bytes = chunk.len() as u64;
             if bytes > this.left {
-                intake.too_large.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(IntakeError::TooLarge)));
             }
             this.left -= bytes;

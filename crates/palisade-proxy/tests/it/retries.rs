@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use palisade_core::Monotonic;
 use palisade_proxy::health::Standing;
-use palisade_proxy::{Probed, RequestBody, Upstream};
+use palisade_proxy::{RequestBody, Upstream};
 use palisade_testkit::upstream::{self, Answer};
 use tokio::task::spawn_local;
 
@@ -129,9 +129,6 @@ fn a_server_that_refuses_is_left_out() {
         assert_eq!(tries, 105);
         let standing = upstream.gauges(Monotonic::default()).next().unwrap().standing;
         assert!(matches!(standing, Standing::Out(_)), "{standing:?}");
-        // A probe that reaches it brings it back.
-        upstream.probed(&gone.address().to_string(), Probed::Reachable, Monotonic::default());
-        assert_eq!(upstream.gauges(Monotonic::default()).next().unwrap().standing, Standing::In);
     });
 }
 

@@ -65,14 +65,6 @@ impl<'a> Bucket<'a> {
         (*cell_tag, *cell_melt_off) = (tag, melt_off);
         placed
     }
-
-    /// Forgets the debt under `tag`. The tag stays, so that the cell is known to have been used.
-    pub(super) fn clear(&mut self, tag: u64) {
-        let cell = self.tags.iter().position(|&other| other == tag);
-        if let Some(melt_off) = cell.and_then(|cell| self.melt_offs.get_mut(cell)) {
-            *melt_off = 0;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -91,9 +83,5 @@ mod tests {
         assert_eq!([bucket.melt_off(2), bucket.melt_off(4), bucket.melt_off(9)], [0, 400, 2_000]);
         assert_eq!(bucket.put(10, 2_000, 400), Placed::Reused);
         assert_eq!([bucket.melt_off(4), bucket.melt_off(10)], [0, 2_000]);
-        bucket.clear(8);
-        assert_eq!(bucket.melt_off(8), 0);
-        assert_eq!(bucket.put(11, 2_000, 400), Placed::Reused);
-        assert_eq!([bucket.melt_off(8), bucket.melt_off(11)], [0, 2_000]);
     }
 }

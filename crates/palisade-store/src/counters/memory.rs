@@ -107,22 +107,6 @@ impl Table {
         Ok(told.collect())
     }
 
-    /// What [`take`](Self::take) would say about `charge` alone. Charges nothing.
-    pub fn inspect(&self, charge: Charge, now: Monotonic) -> Verdict {
-        let place = self.place(charge.key);
-        let melt_off = self.hold(&[place]).melt_off(place);
-        let (verdict, _) = charge.rate.step(melt_off, now.as_nanos(), charge.cost);
-        if verdict.allowed { charge.rate.step(melt_off, now.as_nanos(), 0).0 } else { verdict }
-    }
-
-    /// Forgets what was used under `key`.
-    pub fn reset(&self, key: KeyHash) {
-        let place = self.place(key);
-        if let Some(mut bucket) = self.hold(&[place]).bucket(place) {
-            bucket.clear(place.tag);
-        }
-    }
-
     /// How full the table is.
     pub fn fill(&self) -> Fill {
         let cells = self.buckets_per_stripe * (self.stripes.len() * CELLS) as u64;

@@ -10,7 +10,7 @@ pub mod memory;
 
 use arrayvec::ArrayVec;
 use palisade_core::charge::CHARGES_MAX;
-use palisade_core::{Charge, KeyHash, Now, Verdict};
+use palisade_core::{Charge, Now, Verdict};
 
 use crate::StoreError;
 
@@ -31,23 +31,6 @@ impl Counters {
     pub fn take(&self, charges: &[Charge], now: Now) -> Result<Verdicts, StoreError> {
         match self {
             Self::Memory(table) => table.take(charges, now.monotonic),
-        }
-    }
-
-    /// What [`take`](Self::take) would say about `charge` alone. Charges nothing.
-    pub async fn inspect(&self, charge: Charge, now: Now) -> Result<Verdict, StoreError> {
-        match self {
-            Self::Memory(table) => Ok(table.inspect(charge, now.monotonic)),
-        }
-    }
-
-    /// Forgets what was used under `key`: its bucket is full again.
-    pub async fn reset(&self, key: KeyHash) -> Result<(), StoreError> {
-        match self {
-            Self::Memory(table) => {
-                table.reset(key);
-                Ok(())
-            }
         }
     }
 }

@@ -42,7 +42,7 @@ impl Case {
             settings: 0,
         };
         let counters = Counters::Memory(Table::new(TableSize::default()));
-        Self { passage: Passage::default(), route, stores: Stores { counters, records: Records::new(16) } }
+        Self { passage: Passage::default(), route, stores: Stores { counters, records: Records::new(1 << 20) } }
     }
 
     pub(crate) async fn ask(&mut self, notes: Notes, body: &str) -> Ruling {
