@@ -51,8 +51,6 @@ pub enum ProblemType {
     Own,
     /// A quota is used up; registered with IANA.
     QuotaExceeded,
-    /// Capacity is short for now; registered with IANA.
-    TemporaryReducedCapacity,
 }
 
 reasons! {
@@ -89,13 +87,9 @@ reasons! {
     /// A rate limit is used up. `Retry-After` says when the next request fits; `RateLimit-Policy`
     /// names the limit.
     LimitsRate = "limits.rate" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
-    /// The store that holds the counters can't be reached and the limit's `outage` is `closed`.
-    LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" TemporaryReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait
     /// longest are turned away at once, so that the others are served.
     ShedOverload = "shed.overload" SERVICE_UNAVAILABLE "Too busy, try again shortly" Own;
-    /// The gateway is shutting down and this request came on a connection that it is closing.
-    ShedDraining = "shed.draining" SERVICE_UNAVAILABLE "Shutting down, try again" Own;
     /// A page of another origin asked for a change. A browser sends such requests with whatever
     /// the user is allowed to do, so they are refused before anything is looked at.
     CsrfCrossSite = "csrf.cross_site" FORBIDDEN "Cross-site request refused" Own;

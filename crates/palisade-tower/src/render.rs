@@ -62,9 +62,6 @@ fn problem(refusal: &Refusal, request_id: RequestId) -> String {
             text.push_str(reason.code());
         }
         ProblemType::QuotaExceeded => text.push_str("https://iana.org/assignments/http-problem-types#quota-exceeded"),
-        ProblemType::TemporaryReducedCapacity => {
-            text.push_str("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity");
-        }
     }
     text.push_str("\",\"title\":");
     quote(&mut text, reason.title());
