@@ -1,10 +1,15 @@
 //! What the parts of the process are told by a snapshot.
 
+use std::time::Duration;
+
 use palisade_config::{Access, AddressForm, Only, Snapshot};
 use palisade_telemetry::settings::{self, LogFile, Settings, Told};
 
 use crate::admission::AdmissionRule;
 use crate::limits::Limits;
+
+/// From which latency on a request is notable although it went well: people notice it too.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The limits of connections.
 pub(crate) fn limits(snapshot: &Snapshot) -> Limits {
@@ -62,7 +67,7 @@ pub(crate) fn told(snapshot: &Snapshot) -> Told {
             AddressForm::Off => settings::AddressForm::Off,
         },
         guess: if snapshot.performance.guess { settings::Guess::Shapes } else { settings::Guess::Off },
-        ..Told::default()
+        slow: Some(SLOW),
     }
 }
 

@@ -1,10 +1,7 @@
 //! What telemetry is told by the config.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-pub use crate::metrics::ByPlan;
 
 /// Everything that applies from the start.
 #[derive(Clone, Debug)]
@@ -15,8 +12,6 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Label sets over all metrics with a route.
     pub max_series: usize,
-    /// Whether plans are labels.
-    pub by_plan: ByPlan,
 }
 
 /// What applies from the next record on.
@@ -32,8 +27,6 @@ pub struct Told {
     pub slow: Option<Duration>,
     /// Whether unmatched paths get a label by their shape.
     pub guess: Guess,
-    /// Plans that have a label of their own.
-    pub plans: Vec<Arc<str>>,
 }
 
 /// Where the access log goes.
@@ -93,6 +86,6 @@ pub enum Guess {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { told: Told::default(), queue_bytes: 16 << 20, max_series: 20_000, by_plan: ByPlan::default() }
+        Self { told: Told::default(), queue_bytes: 16 << 20, max_series: 20_000 }
     }
 }

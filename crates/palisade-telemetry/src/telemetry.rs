@@ -96,11 +96,11 @@ impl Telemetry {
         settings: Settings,
         routes: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, TelemetryError> {
-        let Settings { told, queue_bytes, max_series, by_plan } = settings;
+        let Settings { told, queue_bytes, max_series } = settings;
         let stdout = writer("log", stdout)?;
         let file = open(&told.access)?;
-        let registry = Registry::new(max_series, by_plan);
-        registry.configure(routes, &told.plans);
+        let registry = Registry::new(max_series);
+        registry.configure(routes);
         let shared = Arc::new(Shared {
             registry,
             queue: Queue::new(queue_bytes),
@@ -141,7 +141,7 @@ impl Telemetry {
             (Access::Stdout | Access::Off, None) => true,
         };
         let replaced = if kept { None } else { std::mem::replace(&mut *file, open(&told.access)?) };
-        self.shared.registry.configure(routes, &told.plans);
+        self.shared.registry.configure(routes);
         self.shared.shapes.set(told.guess);
         self.shared.slow_ns.store(slow_ns(told.slow), Ordering::Relaxed);
         let lines = lines(&told.access, &self.stdout, file.as_ref());

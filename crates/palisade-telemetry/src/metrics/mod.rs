@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use palisade_core::Reason;
 
-pub use registry::{ByPlan, SETS_PER_ROUTE};
+pub use registry::SETS_PER_ROUTE;
 pub(crate) use scrape::{Sources, Told};
 pub use text::Format;
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cell::Slots;
 
@@ -24,14 +24,34 @@ impl Slot {
 pub(crate) struct Plan(pub(crate) u8);
 
 impl Plan {
-    /// No plan, or plans are not labels.
+    /// No plan.
     pub(crate) const ABSENT: Self = Self(0);
-    /// A plan that the config does not know.
+    /// Any plan but those with a label of their own.
     pub(crate) const OTHER: Self = Self(1);
+    /// Of those who didn't say who they are.
+    pub(crate) const ANON: Self = Self(2);
+
+    /// The place of a plan's label. Closed, so that no identity can make labels.
+    pub(crate) fn of(name: Option<&str>) -> Self {
+        match name {
+            None => Self::ABSENT,
+            Some("anon") => Self::ANON,
+            Some(_) => Self::OTHER,
+        }
+    }
+
+    /// The label; `None` for the absent one.
+    pub(crate) fn label(self) -> Option<&'static str> {
+        match self {
+            Self::ANON => Some("anon"),
+            Self::OTHER => Some("other"),
+            _ => None,
+        }
+    }
 }
 
-/// How many plans have a label of their own, the two above included.
-pub(crate) const PLANS: usize = 32;
+/// How many plans there are: those above.
+pub(crate) const PLANS: usize = 3;
 
 /// What a label set is about; the outcome aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,21 +70,9 @@ pub const SETS_PER_ROUTE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Registry {
     routes: Slots<Arc<str>>,
-    plans: [OnceLock<Box<str>>; PLANS],
-    by_plan: ByPlan,
     books: Mutex<Books>,
     sets: AtomicUsize,
     overflow: AtomicU64,
-}
-
-/// Whether plans are labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ByPlan {
-    /// They are.
-    #[default]
-    Label,
-    /// The label is absent.
-    Absent,
 }
 
 #[derive(Debug)]
@@ -85,11 +93,9 @@ struct RouteUse {
 
 impl Registry {
     /// A registry without routes.
-    pub(crate) fn new(sets_max: usize, by_plan: ByPlan) -> Self {
+    pub(crate) fn new(sets_max: usize) -> Self {
         let registry = Self {
             routes: Slots::new(),
-            plans: [const { OnceLock::new() }; PLANS],
-            by_plan,
             books: Mutex::new(Books { sets_max, slots: HashMap::new(), uses: Vec::new(), series: HashMap::new() }),
             sets: AtomicUsize::new(0),
             overflow: AtomicU64::new(0),
@@ -99,7 +105,7 @@ impl Registry {
     }
 
     /// The routes of a new snapshot: each has [`SETS_PER_ROUTE`] sets reserved.
-    pub(crate) fn configure<'a>(&self, routes: impl IntoIterator<Item = &'a str>, plans: &[Arc<str>]) {
+    pub(crate) fn configure<'a>(&self, routes: impl IntoIterator<Item = &'a str>) {
         let slots: Vec<Slot> = routes.into_iter().map(|route| self.slot(route)).collect();
         let mut books = self.lock();
         for route in &mut books.uses {
@@ -108,14 +114,6 @@ impl Registry {
         for slot in slots {
             if let Some(route) = books.uses.get_mut(usize::from(slot.0)) {
                 route.configured = true;
-            }
-        }
-        // The books are locked, so nobody else adds a plan meanwhile.
-        for plan in ["anon"].into_iter().chain(plans.iter().map(|plan| &**plan)) {
-            let mut places = self.plans.iter().skip(2);
-            let known = |place: &&OnceLock<Box<str>>| place.get().is_none_or(|known| **known == *plan);
-            if let Some(place) = places.find(known) {
-                place.get_or_init(|| plan.into());
             }
         }
     }
@@ -169,23 +167,6 @@ impl Registry {
         Admission::Use
     }
 
-    /// The place of a plan's label.
-    pub(crate) fn plan(&self, plan: Option<&str>) -> Plan {
-        let (ByPlan::Label, Some(plan)) = (self.by_plan, plan) else { return Plan::ABSENT };
-        let named = self.plans.iter().skip(2).map_while(OnceLock::get);
-        // At most 32 places, so the number fits.
-        named.enumerate().find(|(_, known)| ***known == *plan).map_or(Plan::OTHER, |(place, _)| Plan(place as u8 + 2))
-    }
-
-    /// A plan's label; `None` for the absent one.
-    pub(crate) fn plan_label(&self, plan: Plan) -> Option<&str> {
-        match plan {
-            Plan::ABSENT => None,
-            Plan::OTHER => Some("other"),
-            Plan(place) => self.plans.get(usize::from(place))?.get().map(|label| &**label),
-        }
-    }
-
     /// A route's label. Takes no lock, like everything that a scrape reads here.
     pub(crate) fn route_label(&self, slot: usize) -> Option<&str> {
         self.routes.find(slot).map(|label| &**label)
@@ -234,10 +215,10 @@ mod tests {
 
     #[test]
     fn a_label_keeps_its_slot() {
-        let registry = Registry::new(1_000, ByPlan::Label);
+        let registry = Registry::new(1_000);
         let slot = registry.slot("/a");
-        registry.configure(["/b"], &[]);
-        registry.configure(["/b", "/a"], &[]);
+        registry.configure(["/b"]);
+        registry.configure(["/b", "/a"]);
         assert_eq!(registry.slot("/a"), slot);
         assert_eq!(registry.route_label(usize::from(slot.0)), Some("/a"));
         assert_eq!(registry.slot("other"), Slot::OTHER);
@@ -245,7 +226,7 @@ mod tests {
 
     #[test]
     fn sets_are_counted_once_however_many_workers_ask() {
-        let registry = Registry::new(1_000, ByPlan::Label);
+        let registry = Registry::new(1_000);
         let slot = registry.slot("/a");
         for _ in 0..3 {
             assert_eq!(registry.admit(key(slot, 0), 0), Admission::Use);
@@ -259,8 +240,8 @@ mod tests {
 
     #[test]
     fn guesses_take_no_place_of_configured_routes() {
-        let registry = Registry::new(2 * SETS_PER_ROUTE + 6, ByPlan::Label);
-        registry.configure(["/a", "/b"], &[]);
+        let registry = Registry::new(2 * SETS_PER_ROUTE + 6);
+        registry.configure(["/a", "/b"]);
         assert_eq!(registry.admit(key(registry.slot("~/x"), 0), 0), Admission::Use);
         assert_eq!(registry.admit(key(registry.slot("~/y"), 0), 0), Admission::Overflow);
         for route in ["/a", "/b"] {
@@ -275,23 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn plans_come_from_the_config() {
-        let registry = Registry::new(1_000, ByPlan::Label);
-        registry.configure([], &["pro".into()]);
-        let label = |plan| registry.plan_label(registry.plan(plan));
-        assert_eq!(label(Some("pro")), Some("pro"));
-        assert_eq!(label(Some("anon")), Some("anon"));
-        assert_eq!(label(Some("made up")), Some("other"));
-        assert_eq!(label(None), None);
-        assert_eq!(Registry::new(1_000, ByPlan::Absent).plan(Some("anon")), Plan::ABSENT);
-    }
-
-    #[test]
-    fn plans_beyond_the_last_place_are_other() {
-        let registry = Registry::new(1_000, ByPlan::Label);
-        let plans: Vec<Arc<str>> = (0..100).map(|plan| format!("plan-{plan}").into()).collect();
-        registry.configure([], &plans);
-        assert_eq!(registry.plan_label(registry.plan(Some("plan-28"))), Some("plan-28"));
-        assert_eq!(registry.plan(Some("plan-29")), Plan::OTHER);
+    fn plans_are_a_closed_set() {
+        for (plan, label) in [(None, None), (Some("anon"), Some("anon")), (Some("made up"), Some("other"))] {
+            assert_eq!(Plan::of(plan).label(), label, "{plan:?}");
+            assert!(usize::from(Plan::of(plan).0) < PLANS);
+        }
     }
 }

@@ -246,7 +246,7 @@ impl Sources<'_> {
                             continue;
                         }
                         let mut labels = vec![("route", label), ("method", method), ("class", class)];
-                        labels.extend(self.registry.plan_label(plan).map(|plan| ("plan", plan)));
+                        labels.extend(plan.label().map(|plan| ("plan", plan)));
                         all.push((labels, sum));
                     }
                 }

@@ -12,7 +12,7 @@ use palisade_core::{Kind, Mode, Outcome, Reason, Record};
 
 use super::cell::{Counter, Histogram, MACHINE, Named, REQUEST, Slots};
 use super::label::{CLASSES, METHODS, method, status};
-use super::registry::{Admission, PLANS, Registry, SeriesKey, Slot};
+use super::registry::{Admission, PLANS, Plan, Registry, SeriesKey, Slot};
 
 /// One worker's numbers.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Shard {
             slot,
             method: method(&record.method),
             class: status(record.status),
-            plan: registry.plan(record.identity.plan()),
+            plan: Plan::of(record.identity.plan()),
         };
         if self.count_series(record, key, registry) == Admission::Overflow {
             self.count_series(record, SeriesKey { slot: Slot::OTHER, ..key }, registry);
