@@ -8,10 +8,12 @@ use palisade_core::{section, words};
 section! {
     /// What is written about requests.
     pub struct RawLog {
-        /// Where the access log goes, one line of JSON per request.
+        /// Where the access log goes, one line of JSON per request. Requests for the health paths
+        /// have none, nor has what is no request yet: what is refused while its head is read only
+        /// counts, in `palisade_refusals_total`.
         access: Setting<TextOr<AccessWord, RawLogFile>> = "stdout",
-        /// Which requests it holds: all, or only those that were refused, failed, were slow or
-        /// would have been refused.
+        /// Which requests it holds: all, or only those that were refused, failed, took a second or
+        /// longer, or would have been refused.
         only: Setting<Only> = "all",
         /// How client addresses are written: in full, cut to /24 and /48, or not at all.
         address: Setting<AddressForm> = "full",

@@ -42,19 +42,12 @@ pub(crate) struct Connected {
 }
 
 impl Tls {
-    /// Trusts the public roots, and `private_ca` beside them.
+    /// Trusts `private_ca` alone if there is one, and the public roots otherwise.
     pub(crate) fn new(private_ca: Option<&[u8]>) -> Result<Self, SetupError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(pem) = private_ca {
-            let before = roots.len();
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|_| SetupError::PrivateCa)?;
-                roots.add(certificate).map_err(SetupError::Certificate)?;
-            }
-            if roots.len() == before {
-                return Err(SetupError::PrivateCa);
-            }
-        }
+        let roots = match private_ca {
+            Some(pem) => private_roots(pem)?,
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut http1 = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -66,6 +59,17 @@ impl Tls {
         http2.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self { http1: Arc::new(http1), http2: Arc::new(http2) })
     }
+}
+
+/// Nothing but what the file holds: whoever names a CA doesn't want the application vouched for by
+/// any other.
+fn private_roots(pem: &[u8]) -> Result<RootCertStore, SetupError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| SetupError::PrivateCa)?;
+        roots.add(certificate).map_err(SetupError::Certificate)?;
+    }
+    if roots.is_empty() { Err(SetupError::PrivateCa) } else { Ok(roots) }
 }
 
 /// Connects to a server. `resolver` knows the addresses of its name; Unix sockets have none.

@@ -15,7 +15,7 @@ pub struct Settings {
     pub protocol: Protocol,
     /// What they see in `Host`.
     pub host: HostHeader,
-    /// Certificates in PEM that are trusted beside the public ones.
+    /// Certificates in PEM that are trusted instead of the public ones.
     pub private_ca: Option<Arc<[u8]>>,
 }
 

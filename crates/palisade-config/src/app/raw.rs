@@ -104,7 +104,8 @@ section! {
     pub struct RawServer {
         /// Its address.
         url: Setting<ServerAddress>,
-        /// A PEM file with the certificates that its own must come from, for a private `https://`.
+        /// A PEM file with the certificates that its own must come from, for a private `https://`:
+        /// public ones are not trusted then. Servers that share the load trust all of each other's.
         ca: Option<Setting<String>>,
     }
 }
@@ -123,7 +124,8 @@ section! {
         response: Setting<Period<10, DAY_MS>> = "60s",
         /// Between two pieces of a body.
         body_idle: Setting<Period<10, DAY_MS>> = "60s",
-        /// Between two pieces of an event stream or of a WebSocket.
+        /// Between two pieces of a stream of messages (server-sent events, lines of JSON) or of a
+        /// WebSocket.
         stream_idle: Setting<Period<10, DAY_MS>> = "10m",
     }
 }
@@ -149,7 +151,8 @@ section! {
         response: Option<Setting<Period<10, DAY_MS>>>,
         /// Between two pieces of a body.
         body_idle: Option<Setting<Period<10, DAY_MS>>>,
-        /// Between two pieces of an event stream or of a WebSocket.
+        /// Between two pieces of a stream of messages (server-sent events, lines of JSON) or of a
+        /// WebSocket.
         stream_idle: Option<Setting<Period<10, DAY_MS>>>,
     }
 }

@@ -213,6 +213,8 @@ fn http2_over_tls() {
             // Nobody vouches for it; another name than the certificate's.
             ("localhost", None, "upstream.unreachable"),
             ("127.0.0.1", Some(Arc::clone(&pem)), "upstream.unreachable"),
+            // Only the CA that is named vouches.
+            ("localhost", Some(tls(None).0), "upstream.unreachable"),
         ] {
             let upstream = Upstream::new(secure(address, host, private_ca, Protocol::H2), ambient()).unwrap();
             assert_eq!(outcome(send(&upstream, get("/")).await).await, expected, "{host}");
