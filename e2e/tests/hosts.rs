@@ -36,6 +36,30 @@ async fn a_foreign_host_is_refused_once_the_own_one_is_known() {
 }
 
 #[tokio::test]
+async fn the_application_sees_the_host_that_is_served() {
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let listed = "hosts = [\"www.briefly.example\"]";
+    let any = "hosts = [\"*\"]\ninsecure_any_host = true";
+    for (hosts, host, seen) in [
+        (listed, "BRIEFLY.example:81", "briefly.example"),
+        (listed, "localhost", "briefly.example"),
+        (listed, "www.briefly.example", "www.briefly.example"),
+        (listed, "WWW.briefly.example:443", "WWW.briefly.example:443"),
+        (any, "briefly.example:81", "briefly.example"),
+        (any, "other.example", "other.example"),
+        (any, "localhost", "localhost"),
+    ] {
+        let public = "public_url = \"https://briefly.example\"";
+        let gateway = Launch::config(format!("[app]\nupstream = \"{}\"\n{public}\n{hosts}\n", upstream.url()));
+        let gateway = gateway.start().await;
+        assert_eq!(ask(&gateway, host).await, "200", "{host} with {hosts}");
+        let head = upstream.seen().heads().pop().unwrap();
+        assert_eq!(head.values("host"), [seen], "{host} with {hosts}");
+        assert_eq!(head.value("x-forwarded-host").as_deref(), Some(seen), "{host} with {hosts}");
+    }
+}
+
+#[tokio::test]
 async fn any_host_is_taken_while_the_own_one_is_unknown() {
     let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
     let gateway = Launch::before(&upstream).start().await;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Uri;
-use palisade_config::{Forwarding, HostHeader, PublicUrl, ServerGroup, Snapshot, UpstreamProtocol, WebScheme};
+use palisade_config::{Forwarding, HostHeader, PublicUrl, ServerGroup, Snapshot, UpstreamProtocol};
 use palisade_core::{Reply, Route};
 use palisade_proxy::limiter::Bounds;
 use palisade_proxy::{Address, Admission, Ambient, Sentry, Settings, SetupError, Timeouts, Upstream};
@@ -18,7 +18,7 @@ use palisade_tower::transit::Protection;
 use crate::gateway::ForwardedBody;
 use crate::protection;
 use crate::redirect::Redirect;
-use crate::told::{Encrypted, Names, Options};
+use crate::told::Names;
 
 /// A snapshot and what all workers make of it alike.
 pub(crate) struct Plan {
@@ -116,11 +116,10 @@ impl Plan {
     pub(crate) fn new(snapshot: Arc<Snapshot>, sample: [u8; 16]) -> Result<Self, LiveError> {
         let settings: Vec<_> =
             snapshot.upstreams.iter().map(|group| settings(&snapshot, group)).collect::<Result<_, _>>()?;
-        settings.iter().try_for_each(Settings::check)?;
         let origin = snapshot.app.public_url.as_ref().map(PublicUrl::origin).unwrap_or_default();
         Ok(Self {
             protection: protection::of(&snapshot, sample),
-            names: names(&snapshot),
+            names: Names::new(&snapshot.app),
             redirect: Redirect::new(&origin),
             settings,
             snapshot,
@@ -128,7 +127,12 @@ impl Plan {
     }
 }
 
-fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Settings, LiveError> {
+/// How a group of servers is reached.
+///
+/// # Errors
+///
+/// What can't be used, and why.
+pub(crate) fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Settings, LiveError> {
     let mut servers = Vec::with_capacity(group.servers.len());
     let mut private_ca = Vec::new();
     for server in &group.servers {
@@ -136,7 +140,7 @@ fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Settings, LiveEr
         servers.push(address.parse::<Address>().map_err(|error| LiveError::Address(address, error))?);
         private_ca.extend_from_slice(server.ca.as_deref().unwrap_or_default());
     }
-    Ok(Settings {
+    let settings = Settings {
         servers,
         protocol: match snapshot.app.protocol {
             UpstreamProtocol::Http1 => palisade_proxy::Protocol::Http1,
@@ -148,29 +152,35 @@ fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Settings, LiveEr
             HostHeader::Upstream => palisade_proxy::HostHeader::Upstream,
         },
         private_ca: (!private_ca.is_empty()).then(|| private_ca.into()),
-    })
+    };
+    settings.check()?;
+    Ok(settings)
 }
 
 /// The proxy's time limits for a route.
 pub(crate) fn timeouts(forwarding: &Forwarding) -> Timeouts {
     Timeouts {
         connect: forwarding.connect,
+        tls: forwarding.connect,
         response: forwarding.response,
         body_idle: forwarding.body_idle,
         stream_idle: forwarding.stream_idle,
-        ..Timeouts::default()
     }
 }
 
-fn names(snapshot: &Snapshot) -> Names {
-    let options = Options { forwarded: snapshot.app.forwarded };
-    let public = snapshot.app.public_url.as_ref().map(|url| {
-        let encrypted = if url.scheme() == WebScheme::Https { Encrypted::Yes } else { Encrypted::No };
-        (url.authority().to_string(), encrypted)
-    });
-    let hosts = match &snapshot.app.hosts {
-        palisade_config::ServedHosts::Any => Vec::new(),
-        palisade_config::ServedHosts::Listed(hosts) => hosts.iter().map(|host| host.to_string().into()).collect(),
-    };
-    Names::new(public.as_ref().map(|(authority, encrypted)| (authority.as_str(), *encrypted)), hosts, &options)
+#[cfg(test)]
+mod tests {
+    use palisade_config::{Inputs, Seed, load};
+
+    use super::*;
+
+    #[test]
+    fn every_time_limit_is_that_of_the_configuration() {
+        let text = "[app]\nupstream = \"http://127.0.0.1:1\"\n[app.timeouts]\nconnect = \"7s\"\nresponse = \"8s\"\n\
+            body_idle = \"9s\"\nstream_idle = \"10s\"\n";
+        let (snapshot, _) = load(&Inputs::text("test.toml", text), Seed([0; 16])).map_err(|_| "config").unwrap();
+        let timeouts = timeouts(snapshot.forwarding.iter().next().unwrap());
+        let seconds = [timeouts.connect, timeouts.tls, timeouts.response, timeouts.body_idle, timeouts.stream_idle];
+        assert_eq!(seconds.map(|limit| limit.as_secs()), [7, 7, 8, 9, 10]);
+    }
 }

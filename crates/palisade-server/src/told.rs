@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 use bytes::BytesMut;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use palisade_config::{App, ServedHosts, WebScheme};
+use palisade_policy::host::{Authority, split};
 use palisade_tower::edge::Arrival;
 
 /// How the application sees itself named.
@@ -15,14 +17,15 @@ use palisade_tower::edge::Arrival;
 pub(crate) struct Names {
     /// Authority of `public_url`, if it is set.
     public: Option<Public>,
-    /// Further authorities, passed as they were sent.
-    hosts: Vec<Box<str>>,
+    /// Those that are passed on as they were sent.
+    hosts: ServedHosts,
     /// `Forwarded` (RFC 7239) beside the `X-` fields.
     forwarded: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Public {
+    name: Authority,
     authority: HeaderValue,
     port: HeaderValue,
     secure: bool,
@@ -42,17 +45,18 @@ const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 impl Names {
-    /// From the config. `public` is the authority of `public_url` and whether it is `https`.
-    pub(crate) fn new(public: Option<(&str, Encrypted)>, hosts: Vec<Box<str>>, options: &Options) -> Self {
-        let public = public.and_then(|(authority, encrypted)| {
-            let secure = encrypted == Encrypted::Yes;
+    /// From the config.
+    pub(crate) fn new(app: &App) -> Self {
+        let public = app.public_url.as_ref().and_then(|url| {
+            let (authority, secure) = (url.authority().to_string(), url.scheme() == WebScheme::Https);
             Some(Public {
-                authority: HeaderValue::from_str(authority).ok()?,
-                port: HeaderValue::from(port_of(authority, secure)),
+                name: url.authority().clone(),
+                port: HeaderValue::from(port_of(&authority, secure)),
+                authority: HeaderValue::try_from(authority).ok()?,
                 secure,
             })
         });
-        Self { public, hosts, forwarded: options.forwarded }
+        Self { public, hosts: app.hosts.clone(), forwarded: app.forwarded }
     }
 
     /// Whether the public address is encrypted, whoever ends TLS.
@@ -60,11 +64,22 @@ impl Names {
         self.public.as_ref().is_some_and(|public| public.secure)
     }
 
+    /// The name that replaces the one the client used; `None`: that one is passed on. The `host`
+    /// policy has let it pass, and names are compared as it does.
+    fn renamed(&self, authority: &str) -> Option<&Public> {
+        let public = self.public.as_ref()?;
+        let Some((host, port)) = split(authority) else { return Some(public) };
+        let is_kept = match &self.hosts {
+            ServedHosts::Any => !public.name.is_host(host),
+            ServedHosts::Listed(listed) => listed.iter().any(|known| known.is_host(host) && known.is_port(port)),
+        };
+        (!is_kept).then_some(public)
+    }
+
     /// Sets the fields for a request on its way to the application.
     pub(crate) fn tell(&self, head: &mut HeaderMap, arrival: &Arrival, authority: &str) {
         let secure = arrival.secure || self.is_secure();
-        let own = self.public.as_ref().filter(|_| !self.hosts.iter().any(|host| **host == *authority));
-        let host = match own {
+        let host = match self.renamed(authority) {
             Some(public) => {
                 head.insert(HOST, public.authority.clone());
                 head.insert(X_FORWARDED_PORT, public.port.clone());
@@ -94,22 +109,6 @@ impl Names {
         }
         arrival.trace.pass_on(head);
     }
-}
-
-/// Whether an address is reached through TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encrypted {
-    /// `https`
-    Yes,
-    /// `http`
-    No,
-}
-
-/// What else the application is told.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    /// `Forwarded` beside the `X-` fields.
-    pub(crate) forwarded: bool,
 }
 
 fn address(client: IpAddr) -> HeaderValue {
@@ -150,7 +149,34 @@ fn port_of(authority: &str, secure: bool) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::port_of;
+    use palisade_config::{Inputs, Seed, load};
+
+    use super::*;
+
+    #[test]
+    fn listed_hosts_are_passed_on_as_they_were_sent() {
+        let listed = "hosts = [\"www.app.example\", \"app.example:8443\"]";
+        let any = "hosts = [\"*\"]\ninsecure_any_host = true";
+        for (hosts, authority, passed_on) in [
+            (listed, "app.example", false),
+            (listed, "APP.example:81", false),
+            (listed, "localhost", false),
+            (listed, "www.app.example", true),
+            (listed, "WWW.app.example", true),
+            (listed, "www.app.example:443", true),
+            (listed, "www.app.example:81", false),
+            (listed, "app.example:8443", true),
+            (any, "app.example:81", false),
+            (any, "other.example", true),
+            (any, "localhost:3000", true),
+        ] {
+            let text =
+                format!("[app]\nupstream = \"http://127.0.0.1:1\"\npublic_url = \"https://app.example\"\n{hosts}\n");
+            let (snapshot, _) = load(&Inputs::text("test.toml", text), Seed([0; 16])).map_err(|_| "config").unwrap();
+            let names = Names::new(&snapshot.app);
+            assert_eq!(names.renamed(authority).is_none(), passed_on, "{authority} with {hosts}");
+        }
+    }
 
     #[test]
     fn ports_of_authorities() {

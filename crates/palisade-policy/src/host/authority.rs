@@ -35,12 +35,13 @@ impl Authority {
         self.port
     }
 
-    pub(super) fn is_host(&self, host: &str) -> bool {
+    /// Whether `host` is ours, in whatever case.
+    pub fn is_host(&self, host: &str) -> bool {
         self.host.eq_ignore_ascii_case(host)
     }
 
     /// Whether `port` is ours. A port that is not written is that of `http` or `https`.
-    pub(super) fn is_port(&self, port: Option<u16>) -> bool {
+    pub fn is_port(&self, port: Option<u16>) -> bool {
         const DEFAULTS: [Option<u16>; 3] = [None, Some(80), Some(443)];
         self.port == port || (self.port.is_none() && DEFAULTS.contains(&port))
     }
@@ -68,7 +69,7 @@ impl Text for Authority {
 }
 
 /// The host, brackets included, and the port. `None` if there is no host or the port is no port.
-pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     // A colon within brackets belongs to the address.
     let after_address = authority.find(']').map_or(0, |bracket| bracket + 1);
     let (host, port) = match authority.get(after_address..)?.find(':') {

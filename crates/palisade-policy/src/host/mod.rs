@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use palisade_core::{Decision, Inspect, Mode, Policy, Question, Reason, Stage, View};
 
-pub use authority::Authority;
+pub use authority::{Authority, split};
 
 use crate::Context;
 
