@@ -13,7 +13,8 @@ section! {
         /// it. Applies at start.
         listen: Setting<OrFalse<SocketAddr>> = "127.0.0.1:9901",
         /// Further hosts that may be asked for, beside its own address and loopback names: other
-        /// names are refused, so that no foreign page can reach it through a browser.
+        /// names are refused, so that no foreign page can reach it through a browser. Applies at
+        /// start.
         hosts: Setting<Vec<Setting<Authority>>> = [],
     }
 }

@@ -17,7 +17,8 @@ pub struct Change {
 }
 
 /// Keys that only a start takes over: they are about what exists once per process.
-const AT_START: [&str; 8] = [
+const AT_START: [&str; 9] = [
+    "admin.hosts",
     "admin.listen",
     "app.engine",
     "app.listen",

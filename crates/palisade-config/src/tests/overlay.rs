@@ -85,6 +85,7 @@ fn some_keys_need_a_start() {
     check("[limits]\ntable = \"1MiB\"", &["limits.table"]);
     check("[app]\nworkers = 3\nlisten = \"127.0.0.1:0\"", &["app.listen", "app.workers"]);
     check("[admin]\nlisten = false", &["admin.listen"]);
+    check("[admin]\nhosts = [\"ops.example\"]", &["admin.hosts"]);
     check("[performance]\nqueue = \"1MiB\"\nmax_series = 100", &["performance.max_series", "performance.queue"]);
 }
 
