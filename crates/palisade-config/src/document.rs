@@ -36,8 +36,12 @@ pub(crate) struct KeyValue {
 impl Document {
     /// Where a key's effective value came from.
     pub(crate) fn place(&self, key: &str) -> Arc<str> {
-        let node = self.find(key);
-        self.files.describe(&Place { key: Arc::from(key), span: node.and_then(|node| node.span) })
+        self.files.describe(&self.spot(key))
+    }
+
+    /// The same for a report.
+    pub(crate) fn spot(&self, key: &str) -> Place {
+        Place { key: Arc::from(key), span: self.find(key).and_then(|node| node.span) }
     }
 
     fn find(&self, key: &str) -> Option<&Node> {

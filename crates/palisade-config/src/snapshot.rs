@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use palisade_core::charge::TableSize;
 use palisade_core::client::Hops;
+use palisade_core::config::Place;
 use palisade_core::path::EncodedSlash;
 use palisade_core::{Question, RouteTable};
 use palisade_policy::inbound::InboundFilter;
@@ -62,6 +63,11 @@ impl Snapshot {
     /// `default`.
     pub fn place(&self, key: &str) -> Arc<str> {
         self.document.place(key)
+    }
+
+    /// The same for a report.
+    pub fn spot(&self, key: &str) -> Place {
+        self.document.spot(key)
     }
 
     /// A key's effective value and where it came from; `None` for tables and for keys without one.

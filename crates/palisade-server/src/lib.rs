@@ -6,11 +6,13 @@
 
 pub mod announce;
 mod certificates;
+mod check;
 mod drain;
 mod ending;
 mod gateway;
 mod gauges;
 mod live;
+mod looks;
 mod panic;
 mod process;
 pub mod protection;
@@ -36,5 +38,6 @@ pub mod tick;
 pub mod tls;
 pub mod worker;
 
+pub use check::check;
 pub use drain::Ended;
 pub use process::{Process, Read, StartError};

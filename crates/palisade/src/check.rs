@@ -17,10 +17,16 @@ pub(crate) fn run(check: &Check) -> Exit {
             return Exit::Config;
         }
     };
-    let (report, exit) = match load(&inputs, Seed([0; 16])) {
-        Ok((_, report)) => (report, Exit::Good),
-        Err(report) => (report, Exit::Config),
+    let report = match load(&inputs, Seed([0; 16])) {
+        Ok((_, report)) if check.no_secrets => report,
+        Ok((snapshot, mut report)) => {
+            palisade_server::check(&snapshot).into_iter().for_each(|problem| report.problems.report(problem));
+            report.problems.sort();
+            report
+        }
+        Err(report) => report,
     };
+    let exit = if report.problems.has_errors() { Exit::Config } else { Exit::Good };
     print::out(&report.render(format(check.format, color(io::stdout().is_terminal()))));
     exit
 }
