@@ -117,7 +117,9 @@ impl Process {
     pub fn start(read: Read) -> Result<Self, StartError> {
         let mut random = fastrand::Rng::new();
         let secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
-        let (snapshot, report) = load(&read(), secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
+        let inputs = read();
+        let paths = inputs.paths().cloned().collect();
+        let (snapshot, report) = load(&inputs, secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
         let plan = Arc::new(Plan::new(Arc::new(snapshot), secrets.sample)?);
         let snapshot = plan.snapshot.clone();
         let count = snapshot.app.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
@@ -153,6 +155,7 @@ impl Process {
         parts.status.started(ticks.into_iter().chain([slow.clone()]).collect());
         let reloader = Reloader {
             read,
+            paths,
             secrets,
             plan: Mutex::new(plan),
             certificates: tls.map(|tls| tls.certificates().clone()),
@@ -213,8 +216,9 @@ impl Process {
             let end = self.end.clone();
             self.runtime.spawn(async move { admin.serve(listener, end.notified()).await });
         }
-        if let (Some(tls), Some(certificates)) = (&snapshot.app.tls, shared.reloader.certificates.clone()) {
-            let pairs = certificates::pairs(tls);
+        if let Some(certificates) = shared.reloader.certificates.clone() {
+            let named = shared.clone();
+            let pairs = move || named.reloader.snapshot().app.tls.as_ref().map(certificates::pairs).unwrap_or_default();
             self.runtime.spawn(tls::watch(pairs, certificates, move |change| match change {
                 Change::Replaced => events.emit("certificates_replaced", &[]),
                 Change::Kept(error) => announce::trouble(&events, "certificates_kept", &error),

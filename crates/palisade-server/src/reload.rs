@@ -4,11 +4,9 @@
 //! start takes over, the old one stays and nothing has happened. Else every worker is given the
 //! new one between two requests; requests under way keep theirs.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -21,6 +19,7 @@ use palisade_telemetry::{TelemetryError, Value};
 use crate::announce::trouble;
 use crate::gateway::Gateway;
 use crate::live::{LiveError, Plan};
+use crate::looks::{Looks, Mark, mark};
 use crate::process::{Read, Secrets, Shared};
 use crate::tick::Tick;
 use crate::tls::{CertificateStore, Certificates, TlsError};
@@ -33,6 +32,8 @@ pub(crate) struct Workers(Mutex<Vec<Worker<Gateway>>>);
 /// Knows how a configuration is read, and which one is in force.
 pub(crate) struct Reloader {
     pub(crate) read: Read,
+    /// The files that it reads.
+    pub(crate) paths: Vec<PathBuf>,
     pub(crate) secrets: Secrets,
     pub(crate) plan: Mutex<Arc<Plan>>,
     pub(crate) certificates: Option<Arc<Certificates>>,
@@ -189,30 +190,20 @@ fn text(status: StatusCode, body: String) -> Response<Bytes> {
     response
 }
 
-/// Reloads when a file of the configuration changes, if `[app] watch` says so. The directory is
-/// looked at, not the file's inode, which editors and mounts replace.
+/// Reloads when a file of the configuration becomes another one, if `[app] watch` says so.
 pub(crate) async fn watch(shared: Arc<Shared>) {
-    let mut before = marks(&shared.reloader);
-    let mut taken_over = before.clone();
+    let mut looks: Option<Looks<Vec<Mark>>> = None;
     loop {
         tokio::time::sleep(QUIET).await;
-        let now = marks(&shared.reloader);
-        let quiet = now == before;
-        before = now;
-        if quiet && before != taken_over && shared.reloader.snapshot().app.watch {
-            taken_over.clone_from(&before);
+        if !shared.reloader.snapshot().app.watch {
+            looks = None;
+            continue;
+        }
+        let now: Vec<_> = shared.reloader.paths.iter().map(|path| mark(path)).collect();
+        let looks = looks.get_or_insert_with(|| Looks::since(now.clone()));
+        if looks.settled(now) {
             // What went wrong is told by the reload itself.
             let _ = reload(&shared).await;
         }
     }
-}
-
-type Marks = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
-
-fn marks(reloader: &Reloader) -> Marks {
-    let mark = |path: &PathBuf| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len()))
-    };
-    (reloader.read)().paths().map(|path| (path.clone(), mark(path))).collect()
 }

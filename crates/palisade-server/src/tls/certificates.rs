@@ -12,7 +12,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::files::{self, Mark};
+use super::files;
+use crate::looks::Mark;
 
 /// The files of one certificate.
 #[derive(Clone, Debug)]

@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 pub use self::certificates::{CertificateStore, Key, Pair, TlsError};
 pub use self::files::{Change, watch};
+use crate::looks::Mark;
 use crate::swap::Swap;
 
 /// Ends TLS for one listener.
@@ -43,7 +44,7 @@ impl Certificates {
         self.0.store(store);
     }
 
-    fn marks(&self) -> Vec<[files::Mark; 2]> {
+    fn marks(&self) -> Vec<[Mark; 2]> {
         self.0.load().marks().to_vec()
     }
 }

@@ -170,10 +170,15 @@ fn new_handshakes_show_new_files_and_old_connections_stay() {
     let (worker, address, door) = start(10, Some(tls));
     let (changed, changes) = channel::channel();
     let watching = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    let watched = vec![pair.clone()];
-    watching.spawn(watch(watched, certificates, move |change| {
-        let _ = changed.send(format!("{change:?}"));
-    }));
+    let named = Arc::new(std::sync::Mutex::new(pair.clone()));
+    let watched = Arc::clone(&named);
+    watching.spawn(watch(
+        move || vec![watched.lock().unwrap().clone()],
+        certificates,
+        move |change| {
+            let _ = changed.send(format!("{change:?}"));
+        },
+    ));
     let wait = || changes.recv_timeout(Duration::from_secs(10)).unwrap();
 
     let mut kept = encrypted(address, &old, &[b"http/1.1"]).unwrap();
@@ -192,12 +197,24 @@ fn new_handshakes_show_new_files_and_old_connections_stay() {
     assert!(encrypted(address, &old, &[]).is_none());
     assert!(ask(&mut kept).ends_with("1 http/1.1 true"));
 
+    // Other files are named from now on, and watched.
+    let folder = directory.path().join("other");
+    std::fs::create_dir(&folder).unwrap();
+    let other = Pair { certificate: folder.join("tls.crt"), key: Key::File(folder.join("tls.key")) };
+    let elsewhere = write(&other);
+    *named.lock().unwrap() = other.clone();
+    assert_eq!(wait(), "Replaced");
+    assert!(encrypted(address, &elsewhere, &[]).is_some());
+    let elsewhere = write(&other);
+    assert_eq!(wait(), "Replaced");
+    assert!(encrypted(address, &elsewhere, &[]).is_some());
+
     // Not TLS at all.
     let mut plain = connect(address);
     plain.write_all(GET).unwrap();
     let _ = plain.read_to_end(&mut Vec::new());
     until("failed handshakes", || door.counters.handshake(Handshake::Failed) == 2);
-    assert_eq!(door.counters.handshake(Handshake::Complete), 4);
+    assert_eq!(door.counters.handshake(Handshake::Complete), 6);
     worker.stop().unwrap();
     watching.shutdown_background();
 }
