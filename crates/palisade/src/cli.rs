@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "palisade", version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  palisade demo\n  palisade run --upstream http://127.0.0.1:3000\n\n\
-    Exit codes: 0 good · 1 findings · 2 usage · 3 configuration invalid · 4 not reachable ·\n\
+    Exit codes: 0 good · 2 usage · 3 configuration invalid ·\n\
     6 time limit reached · 130 interrupted")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -92,7 +92,7 @@ pub(crate) struct Demo {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// Don't read secrets, as in a pipeline that has none.
+    /// Don't read secrets and certificates, as in a pipeline that has none.
     #[arg(long)]
     pub(crate) no_secrets: bool,
     /// How to print.

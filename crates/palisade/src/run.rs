@@ -12,17 +12,16 @@ use crate::{check, source};
 
 /// Runs the command.
 pub(crate) fn run(run: &Run) -> Exit {
-    // Told now, so that a name that can't be one ends the command; read again at every reload.
-    if let Err(error) = source::inputs(&run.source, run.upstream.as_deref()) {
-        eprintln!("palisade: {error}");
-        return Exit::Config;
-    }
-    let (config, upstream) = (run.source.clone(), run.upstream.clone());
-    let read: Read = Box::new(move || {
-        source::inputs(&config, upstream.as_deref())
-            // The file was there at the start. Without it a reload finds no upstream, and says so.
-            .unwrap_or_else(|_| palisade_config::Inputs::without_file("."))
-    });
+    // Found once and read at every reload: a file that is gone by then is a problem, and the old
+    // configuration stays.
+    let found = match source::find(&run.source, run.upstream.as_deref()) {
+        Ok(found) => found,
+        Err(error) => {
+            eprintln!("palisade: {error}");
+            return Exit::Config;
+        }
+    };
+    let read: Read = Box::new(move || found.read());
     match Process::start(read) {
         Ok(process) => {
             introduce(&process);

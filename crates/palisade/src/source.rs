@@ -1,6 +1,7 @@
 //! Which configuration a command works on.
 
 use std::env;
+use std::path::PathBuf;
 
 use palisade_config::{Environment, Inputs, locate};
 
@@ -20,25 +21,72 @@ pub(crate) enum SourceError {
     NoFile,
 }
 
+/// Which files and values a configuration is read from.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Nothing with `--upstream` and without a file.
+    file: Option<PathBuf>,
+    environment: Option<Environment>,
+    upstream: Option<String>,
+    listen: Option<String>,
+}
+
 /// The file that the options, the environment or the directory name, with the overlay of the
 /// chosen environment. With `upstream` a file is not needed.
-pub(crate) fn inputs(source: &Source, upstream: Option<&str>) -> Result<Inputs, SourceError> {
+pub(crate) fn find(source: &Source, upstream: Option<&str>) -> Result<Found, SourceError> {
     let name = source.env.clone().or_else(|| env::var("PALISADE_ENV").ok());
     let environment = match &name {
         None => None,
         Some(name) => Some(Environment::new(name).ok_or_else(|| SourceError::Environment(name.clone()))?),
     };
     let file = locate(source.config.clone(), env::var_os("PALISADE_CONFIG").map(Into::into));
-    let mut inputs = match (file, upstream) {
-        (Some(file), _) => Inputs::file(&file, environment.as_ref()),
-        (None, Some(_)) => Inputs::without_file("."),
-        (None, None) => return Err(SourceError::NoFile),
-    };
-    if let Some(url) = upstream {
-        inputs = inputs.upstream("--upstream", url);
+    if file.is_none() && upstream.is_none() {
+        return Err(SourceError::NoFile);
     }
-    if let Ok(address) = env::var("PALISADE_LISTEN") {
-        inputs = inputs.listen("PALISADE_LISTEN", &address);
+    Ok(Found { file, environment, upstream: upstream.map(str::to_owned), listen: env::var("PALISADE_LISTEN").ok() })
+}
+
+/// What [`find`] finds, read.
+pub(crate) fn inputs(source: &Source, upstream: Option<&str>) -> Result<Inputs, SourceError> {
+    find(source, upstream).map(|found| found.read())
+}
+
+impl Found {
+    /// Reads the files as they are now.
+    pub(crate) fn read(&self) -> Inputs {
+        let mut inputs = match &self.file {
+            Some(file) => Inputs::file(file, self.environment.as_ref()),
+            None => Inputs::without_file("."),
+        };
+        if let Some(url) = &self.upstream {
+            inputs = inputs.upstream("--upstream", url);
+        }
+        if let Some(address) = &self.listen {
+            inputs = inputs.listen("PALISADE_LISTEN", address);
+        }
+        inputs
     }
-    Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_config::{Seed, load};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_is_a_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("palisade.toml");
+        std::fs::write(&file, "[limits]\n").unwrap();
+        let found = Found {
+            file: Some(file.clone()),
+            environment: None,
+            upstream: Some("http://127.0.0.1:1".to_owned()),
+            listen: None,
+        };
+        assert!(load(&found.read(), Seed([0; 16])).is_ok());
+        std::fs::remove_file(file).unwrap();
+        assert!(load(&found.read(), Seed([0; 16])).is_err());
+    }
 }
