@@ -1,10 +1,6 @@
 //! From inputs to a snapshot.
 
-use palisade_core::Mode;
-use palisade_core::config::{
-    Code, Decode as _, File, Files, Node, OrOff, Place, Problem, Problems, Setting, Span, Table, Value,
-};
-use palisade_policy::limits::config::RawLimits;
+use palisade_core::config::{Code, Decode as _, File, Files, Node, Part, Place, Problem, Problems, Span, Table, Value};
 use palisade_policy::{Context, catalog};
 
 use crate::document::Document;
@@ -88,16 +84,15 @@ fn read_source(source: Source, files: &mut Files, problems: &mut Problems) -> Op
 }
 
 fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut Problems) -> Option<Snapshot> {
-    let RawConfig { app, limits, headers, log, performance, admin } =
+    let RawConfig { app, policies: Part(policies), log, performance, admin } =
         RawConfig::decode(&root, &Place::top().spanning(root.span), problems)?;
     let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
     let admin = admin::compile(admin.value, app.app.listen, problems);
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);
 
-    report_off(limits.as_ref(), problems);
     let context = Context { files, public: app.public, hosts: app.hosts, seed: seed.0 };
-    let raw = catalog::Raw { limits, headers, method_override: app.method_override, compress: app.compress };
+    let raw = catalog::Raw { policies, method_override: app.method_override, compress: app.compress };
     let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
@@ -116,15 +111,6 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         hash: document.hash(),
         document,
     })
-}
-
-/// Says which protections somebody switched off: that is allowed, and easily forgotten.
-fn report_off(limits: Option<&Setting<RawLimits>>, problems: &mut Problems) {
-    let Some(RawLimits { mode, per_ip, .. }) = limits.map(|limits| &limits.value) else { return };
-    let switches = [(&mode.place, mode.value == Mode::Off), (&per_ip.place, per_ip.value == OrOff::Off)];
-    for (place, _) in switches.into_iter().filter(|(_, is_off)| *is_off) {
-        problems.report(Problem::new(Code::Off, place, format!("`{}` is off", place.key)));
-    }
 }
 
 /// The problems but for keys that may be in a file that could not be read.

@@ -8,7 +8,7 @@ use palisade_core::config::{Files, Place, Problems, Setting};
 use palisade_core::{Decision, HeaderEdits, Policy, Question, ResponseView, Verdict, View};
 
 use crate::Context;
-use crate::catalog::{Compiled, Raw, compile};
+use crate::catalog::{Compiled, Raw, RawPolicies, compile};
 use crate::host::Authority;
 use crate::inbound::{Inbound, MethodOverride};
 use crate::testing::{client, fields, with_client};
@@ -22,8 +22,7 @@ fn compiled() -> Compiled {
     let public = Setting { value: Authority::parse("briefly.example").unwrap(), place: Place::top() };
     let context = Context { files: &files, public: Some(public), hosts: Vec::new(), seed: [3; 16] };
     let raw = Raw {
-        limits: None,
-        headers: None,
+        policies: RawPolicies { limits: None, headers: None },
         method_override: MethodOverride::Drop,
         compress: Setting { value: Vec::new(), place: Place::top() },
     };

@@ -4,7 +4,7 @@
 
 use palisade_core::Question;
 use palisade_core::charge::TableSize;
-use palisade_core::config::{Decode, Node, Place, Problems, Setting, Table, Value};
+use palisade_core::config::{Code, Decode, Node, Place, Problem, Problems, Setting, Table, Value};
 
 use crate::compress::config::RawCompress;
 use crate::headers::config::RawHeaders;
@@ -12,13 +12,22 @@ use crate::inbound::{InboundFilter, MethodOverride, OddNames};
 use crate::limits::config::RawLimits;
 use crate::{Context, compress, headers, host, inbound, limits, method, upgrade};
 
-/// The tables that policies read, as they were decoded. An absent table is a state of its own.
+palisade_core::section! {
+    /// The tables of policies. An absent table is a state of its own.
+    pub struct RawPolicies {
+        /// What one client may use. Without the table, `per_ip` runs in report mode; with it,
+        /// limits are enforced unless `mode` says otherwise.
+        limits: Option<Setting<RawLimits>>,
+        /// Header fields of requests and answers.
+        headers: Option<Setting<RawHeaders>>,
+    }
+}
+
+/// What policies read, as it was decoded.
 #[derive(Clone, Debug)]
 pub struct Raw {
-    /// `[limits]`
-    pub limits: Option<Setting<RawLimits>>,
-    /// `[headers]`
-    pub headers: Option<Setting<RawHeaders>>,
+    /// Their own tables.
+    pub policies: RawPolicies,
     /// `[app] method_override`
     pub method_override: MethodOverride,
     /// `[app] compress`
@@ -38,7 +47,8 @@ pub struct Compiled {
 
 /// Compiles every policy, reporting every problem.
 pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Compiled {
-    let Raw { limits, headers, method_override, compress } = raw;
+    let Raw { policies, method_override, compress } = raw;
+    let RawPolicies { limits, headers } = policies;
     let limits = limits::config::compile(limits, context, problems);
     let inbound = match headers.map(|headers| headers.value).or_else(|| defaults("headers", problems)) {
         Some(RawHeaders { inbound }) => inbound::config::compile(inbound.value, method_override, problems),
@@ -58,6 +68,11 @@ pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Comp
     .concat();
     questions.sort_by_key(|question| question.stage);
     Compiled { questions, table: limits.table, inbound }
+}
+
+/// Says that somebody switched something off: that is allowed, and easily forgotten.
+pub(crate) fn report_off(place: &Place, problems: &mut Problems) {
+    problems.report(Problem::new(Code::Off, place, format!("`{}` is off", place.key)));
 }
 
 /// A table that nobody wrote. `None` only after a report.

@@ -63,7 +63,7 @@ pub use named::{Map, Name, Named};
 pub use place::{Place, join};
 pub use problem::{PROBLEMS_MAX, Problem, Problems};
 pub use secret::{Secret, SecretRef};
-pub use section::{Others, decode_table, refuse_unknown};
+pub use section::{Further, Part, decode_table, refuse_unknown};
 pub use shape::{KeyShape, Presence, SectionShape, Shape};
 pub use suggest::{nearest, unknown_key};
 pub use tree::{Entry, FileId, Node, Span, Table, Value};

@@ -5,7 +5,8 @@ use std::fmt;
 use super::decode::{Decode, Fault, Setting, Text, wrong_type};
 use super::place::Place;
 use super::problem::Problems;
-use super::shape::{KeyShape, Presence, Shape};
+use super::section::Further;
+use super::shape::{KeyShape, Presence, SectionShape, Shape};
 use super::tree::{Entry, Node, Table, Value};
 
 /// Keys of one form and a value for each, in the order they were written.
@@ -42,13 +43,6 @@ impl<K, V> IntoIterator for Map<K, V> {
 }
 
 impl<K: Text, T: Decode> Named<K, T> {
-    /// Reads the entries of `table` that are not among the section's own keys. What is no table
-    /// is left to whoever looks for unknown keys.
-    pub fn others(table: &Table, own: &[&'static str], section: &Place, problems: &mut Problems) -> Self {
-        let is_other = |entry: &&Entry| !own.contains(&entry.name.as_str()) && entry.node.as_table().is_some();
-        Self(Map(table.iter().filter(is_other).filter_map(|entry| Self::entry(entry, section, problems)).collect()))
-    }
-
     fn entry(entry: &Entry, parent: &Place, problems: &mut Problems) -> Option<(Setting<K>, Setting<T>)> {
         let Value::Table(table) = &entry.node.value else {
             return map_entry(entry, parent, problems);
@@ -76,10 +70,17 @@ impl<K: Text, T: Decode> Named<K, T> {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    /// What such tables look like.
-    pub fn shape() -> Shape {
-        <Self as Decode>::shape()
+impl<K: Text, T: Decode> Further for Named<K, T> {
+    fn others(table: &Table, own: &[&'static str], section: &Place, problems: &mut Problems) -> Option<Self> {
+        let is_other = |entry: &&Entry| !own.contains(&entry.name.as_str()) && entry.node.as_table().is_some();
+        let entries = table.iter().filter(is_other).filter_map(|entry| Self::entry(entry, section, problems));
+        Some(Self(Map(entries.collect())))
+    }
+
+    fn extend(section: &mut SectionShape) {
+        section.named = Some(Box::new(<Self as Decode>::shape()));
     }
 }
 

@@ -28,6 +28,27 @@ crate::section! {
     }
 }
 
+crate::section! {
+    /// The keys of two sections in one table.
+    struct RawWhole {
+        /// The first.
+        first: Setting<bool> = true,
+        ..part: Part<RawPart>,
+        /// The last.
+        last: Setting<bool> = false,
+    }
+}
+
+crate::section! {
+    /// Keys of the table above.
+    struct RawPart {
+        /// How often.
+        rate: Setting<Rate>,
+        /// Its own table.
+        limit: Option<Setting<RawLimit>>,
+    }
+}
+
 fn table(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let entry = |(name, value): (&str, Value)| Entry {
         name: name.to_owned(),
@@ -37,9 +58,9 @@ fn table(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     Value::Table(Table::new(entries.into_iter().map(entry).collect()))
 }
 
-fn decode(value: Value) -> (Option<RawLimits>, Vec<String>) {
+fn decode<T: Decode>(value: Value) -> (Option<T>, Vec<String>) {
     let mut problems = Problems::default();
-    let raw = RawLimits::decode(&Node::unplaced(value), &Place::top().child("limits", None), &mut problems);
+    let raw = T::decode(&Node::unplaced(value), &Place::top().child("limits", None), &mut problems);
     let show = |problem: &Problem| {
         let label = problem.label.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
         format!("{}: {}{label}", problem.code.code(), problem.message)
@@ -49,7 +70,7 @@ fn decode(value: Value) -> (Option<RawLimits>, Vec<String>) {
 
 #[test]
 fn an_absent_key_has_its_default() {
-    let (raw, problems) = decode(table([]));
+    let (raw, problems) = decode::<RawLimits>(table([]));
     assert_eq!(problems, Vec::<String>::new());
     let raw = raw.unwrap();
     assert_eq!(raw.mode.value, Mode::Enforce);
@@ -62,7 +83,7 @@ fn an_absent_key_has_its_default() {
 
 #[test]
 fn every_problem_is_reported_and_defaults_stand_in() {
-    let (raw, problems) = decode(table([
+    let (raw, problems) = decode::<RawLimits>(table([
         ("mode", Value::from("enforced")),
         ("per_ip", Value::from("300/min")),
         ("ipv6_prefix", Value::from(256)),
@@ -96,7 +117,7 @@ fn every_problem_is_reported_and_defaults_stand_in() {
 #[test]
 fn a_named_table_is_taken_away_with_off() {
     let limit = |off: bool| table([("rate", Value::from("1/s")), ("off", Value::from(off))]);
-    let (raw, problems) = decode(table([("chat", limit(true)), ("search", limit(false))]));
+    let (raw, problems) = decode::<RawLimits>(table([("chat", limit(true)), ("search", limit(false))]));
     assert_eq!(problems, Vec::<String>::new());
     let limits = raw.unwrap().limits;
     let names: Vec<_> =
@@ -125,6 +146,39 @@ fn the_shape_names_every_key_with_its_default() {
     let Some(Shape::Map { key, value }) = section.named.as_deref() else { panic!("named tables") };
     let keys: Vec<_> = value.as_section().unwrap().keys.iter().map(|key| key.name).collect();
     assert_eq!((key.as_str(), keys), ("name", vec!["rate", "off"]));
+}
+
+#[test]
+fn a_part_is_read_from_the_table_around_it() {
+    let limit = || table([("rate", Value::from("2/s"))]);
+    let (raw, problems) = decode::<RawWhole>(table([
+        ("last", Value::from(true)),
+        ("limit", limit()),
+        ("rate", Value::from("1/s")),
+        ("first", Value::from(false)),
+    ]));
+    assert_eq!(problems, Vec::<String>::new());
+    let RawWhole { first, part: Part(RawPart { rate, limit: own }), last } = raw.unwrap();
+    assert_eq!((first.value, rate.value.count(), last.value), (false, 1, true));
+    assert_eq!((rate.place.key.as_ref(), rate.is_written()), ("limits.rate", true));
+    assert_eq!(own.unwrap().value.rate.place.key.as_ref(), "limits.limit.rate");
+
+    let unknown = table([("rats", Value::from("1/s")), ("lust", limit()), ("limit", table([]))]);
+    let (raw, problems) = decode::<RawWhole>(unknown);
+    assert!(raw.is_none());
+    assert_eq!(
+        problems,
+        [
+            "config.missing_key: [limits] needs the key `rate`",
+            "config.missing_key: [limits.limit] needs the key `rate`",
+            "config.unknown_key: `rats` is not a key of [limits] (did you mean `rate`?)",
+            "config.unknown_key: `lust` is not a key of [limits] (did you mean `last`?)",
+        ]
+    );
+
+    let shape = RawWhole::shape();
+    let keys: Vec<_> = shape.as_section().unwrap().keys.iter().map(|key| key.name).collect();
+    assert_eq!(keys, ["first", "rate", "limit", "last"]);
 }
 
 /// What a text is read as, or why it is not: `code: message (label)`.

@@ -5,7 +5,7 @@ use palisade_core::config::{Fault, OrOff, Problems, Setting, Size};
 use palisade_core::{Mode, Question, Rate};
 
 use crate::Context;
-use crate::catalog::defaults;
+use crate::catalog::{defaults, report_off};
 
 palisade_core::section! {
     /// How much a client may use. Without this table `per_ip` is watched with its default and
@@ -41,9 +41,13 @@ pub fn compile(raw: Option<Setting<RawLimits>>, context: &Context<'_>, problems:
         return Compiled::default();
     };
     let RawLimits { mode, per_ip, table } = raw;
+    if mode.value == Mode::Off {
+        report_off(&mode.place, problems);
+    }
     let mode = if is_written { mode.value } else { Mode::Report };
     let table = TableSize::new(table.value.get()).unwrap_or_default();
     let OrOff::On(rate) = per_ip.value else {
+        report_off(&per_ip.place, problems);
         return Compiled { questions: Vec::new(), table };
     };
     let Some(questions) = super::per_ip(rate, mode, context.describe(&per_ip.place), &context.seed) else {

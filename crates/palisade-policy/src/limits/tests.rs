@@ -152,8 +152,8 @@ fn limits_are_enforced_once_they_are_written() {
     assert_eq!(compiled(None), ["limits shed report"]);
     assert_eq!(compiled(Some(&[])), ["limits shed enforce", "limits dress enforce"]);
     assert_eq!(compiled(Some(&[("mode", "report")])), ["limits shed report"]);
-    assert_eq!(compiled(Some(&[("mode", "off")])), ["limits shed off"]);
-    assert_eq!(compiled(Some(&[("per_ip", "off")])), Vec::<String>::new());
+    assert_eq!(compiled(Some(&[("mode", "off")])), ["limits shed off", "`limits.mode` is off"]);
+    assert_eq!(compiled(Some(&[("per_ip", "off")])), ["`limits.per_ip` is off"]);
     assert_eq!(compiled(Some(&[("per_ip", "62500/s")])), ["limits shed enforce", "limits dress enforce"]);
     assert_eq!(
         compiled(Some(&[("per_ip", "63000/s")])),
