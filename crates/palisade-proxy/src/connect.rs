@@ -152,3 +152,16 @@ async fn shake_hands(
 async fn limit<T>(time: Duration, future: impl Future<Output = T>, late: ConnectError) -> Result<T, ConnectError> {
     timeout(time, future).await.map_err(|_| late)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_ca_is_trusted_alone() {
+        let pem = || rcgen::generate_simple_self_signed(["app".to_owned()]).unwrap().cert.pem();
+        assert_eq!(private_roots(pem().as_bytes()).unwrap().len(), 1);
+        assert_eq!(private_roots((pem() + &pem()).as_bytes()).unwrap().len(), 2);
+        assert!(matches!(private_roots(b"none"), Err(SetupError::PrivateCa)));
+    }
+}
