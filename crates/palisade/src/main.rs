@@ -17,8 +17,8 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 
-/// Requests allocate on workers and records are freed on the telemetry thread: an allocator that is
-/// made for that costs a twentieth less per request (docs/benchmarks.md).
+/// Requests allocate on workers and records are freed on the telemetry thread: this allocator is
+/// made for memory that one thread takes and another gives back.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
