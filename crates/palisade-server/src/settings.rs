@@ -53,7 +53,6 @@ pub(crate) fn telemetry(snapshot: &Snapshot) -> Settings {
         told: told(snapshot),
         queue_bytes: snapshot.performance.queue_bytes,
         max_series: snapshot.performance.series_max,
-        ..Settings::default()
     }
 }
 
