@@ -34,7 +34,6 @@ pub(crate) struct Compiled {
 
 pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems: &mut Problems) -> Compiled {
     let RawApp {
-        name,
         listen,
         upstream,
         public_url,
@@ -45,7 +44,8 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         host_header,
         forwarded,
         compress,
-        engine,
+        // There is one.
+        engine: _,
         max_header,
         max_body,
         max_connections,
@@ -93,7 +93,6 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
     let public = public.map(|url| url.clone().map(|url| url.authority().clone()));
     let served = hosts.iter().map(|host| host.value.clone()).collect();
     let app = App {
-        name: name.map_or_else(|| default_name(public_url.as_ref()), |name| name.value),
         listen: listen.value,
         workers: usize::try_from(workers.value.get()).ok().and_then(NonZeroUsize::new),
         public_url: public_url.map(|url| url.value),
@@ -101,7 +100,6 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         protocol: protocol.value,
         host_header: host_header.value,
         forwarded: forwarded.value,
-        engine: engine.value,
         header_bytes_max: to_usize(max_header.value.get()),
         connections_max: to_usize(max_connections.value.get()),
         connections_per_address_max: to_usize(max_connections_per_address.value.get()),
@@ -167,10 +165,6 @@ fn compile_trusted(networks: Setting<Vec<Setting<Network>>>, may_trust_all: bool
         }
     }
     networks.value.into_iter().map(|network| network.value).collect()
-}
-
-fn default_name(public_url: Option<&Setting<PublicUrl>>) -> String {
-    public_url.map_or_else(|| "app".to_owned(), |url| url.value.authority().host().to_owned())
 }
 
 fn to_usize(number: u64) -> usize {

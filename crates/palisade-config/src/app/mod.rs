@@ -25,8 +25,6 @@ pub use upstream::{Server, ServerGroup};
 /// `[app]` without what belongs to routes and to the edge.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// What the application is called.
-    pub name: String,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// Worker threads; `None`: one per core.
@@ -41,8 +39,6 @@ pub struct App {
     pub host_header: HostHeader,
     /// Whether `Forwarded` is sent.
     pub forwarded: bool,
-    /// The HTTP/1.1 engine.
-    pub engine: Engine,
     /// The longest head of a request, in bytes.
     pub header_bytes_max: usize,
     /// Connections at once.
@@ -96,7 +92,7 @@ pub enum HostHeader {
 
 /// The HTTP/1.1 engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// hyper, both sides.
     Hyper,
 }

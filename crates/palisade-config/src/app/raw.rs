@@ -18,9 +18,6 @@ const HOUR_MS: u64 = 3_600_000;
 section! {
     /// The application behind the gateway, and how both are reached.
     pub struct RawApp {
-        /// What the application is called in logs and metrics. Without it: the host of
-        /// `public_url`, else `app`.
-        name: Option<Setting<String>>,
         /// Where clients connect. The default can be reached from this machine only; containers
         /// use `0.0.0.0:8080`, or `PALISADE_LISTEN`, which wins over this key. Applies at start.
         listen: Setting<SocketAddr> = "127.0.0.1:8080",

@@ -49,7 +49,7 @@ fn the_example_is_accepted_and_shows_the_defaults() {
     let (bare, _) = crate::load(&bare, SEED).unwrap();
     let changed: Vec<_> = crate::diff(&bare, &example).into_iter().map(|change| change.key).collect();
     let chat = "app.route.\"/api/chat\"";
-    let expected = ["app.name", "app.public_url", &format!("{chat}.max_body"), &format!("{chat}.timeouts.response")];
+    let expected = ["app.public_url", &format!("{chat}.max_body"), &format!("{chat}.timeouts.response")];
     assert_eq!(changed, expected);
 }
 

@@ -91,7 +91,10 @@ fn keys() {
     check("[app]\nworkers = -1", &["out_of_range 2:11 `app.workers` must not be negative"]);
     check("[app]\nworkers = 2000", &["out_of_range 2:11 `app.workers` must be between 0 and 1024"]);
     check("[app]\nworkers = 1.5", &["wrong_type 2:11 `app.workers` is a decimal number; expected number, 0 to 1024"]);
-    check("[app]\nname = \"a\\nb\"", &["invalid_value 2:8 `app.name` must not contain control characters"]);
+    check(
+        "[log.access]\nfile = \"a\\nb\"",
+        &["invalid_value 2:8 `log.access.file` must not contain control characters"],
+    );
     check(
         "[app]\nengine = \"own\"",
         &[
@@ -101,7 +104,7 @@ fn keys() {
     check(
         "[app]\nmirror = []",
         &[
-            "unknown_key 2:1 `mirror` is not a key of [app] (its keys are name, listen, upstream, public_url, hosts, insecure_any_host, workers, protocol, host_header, forwarded, compress, engine, max_header, max_body, max_connections, max_connections_per_address, max_in_flight, timeouts, tls, route, trusted_proxies, insecure_trust_all_proxies, client_address_header, encoded_slash, method_override, watch, drain_delay, drain)",
+            "unknown_key 2:1 `mirror` is not a key of [app] (its keys are listen, upstream, public_url, hosts, insecure_any_host, workers, protocol, host_header, forwarded, compress, engine, max_header, max_body, max_connections, max_connections_per_address, max_in_flight, timeouts, tls, route, trusted_proxies, insecure_trust_all_proxies, client_address_header, encoded_slash, method_override, watch, drain_delay, drain)",
         ],
     );
     check("[app.timeouts]\nheader = \"2h\"", &["out_of_range 2:10 `app.timeouts.header` must be between 10ms and 1h"]);
@@ -265,7 +268,7 @@ fn texts_that_are_no_texts() {
     check(
         format!("\u{feff}{good}x = 1").into(),
         &[
-            "unknown_key 3:1 `x` is not a key of [app] (its keys are name, listen, upstream, public_url, hosts, insecure_any_host, workers, protocol, host_header, forwarded, compress, engine, max_header, max_body, max_connections, max_connections_per_address, max_in_flight, timeouts, tls, route, trusted_proxies, insecure_trust_all_proxies, client_address_header, encoded_slash, method_override, watch, drain_delay, drain)",
+            "unknown_key 3:1 `x` is not a key of [app] (its keys are listen, upstream, public_url, hosts, insecure_any_host, workers, protocol, host_header, forwarded, compress, engine, max_header, max_body, max_connections, max_connections_per_address, max_in_flight, timeouts, tls, route, trusted_proxies, insecure_trust_all_proxies, client_address_header, encoded_slash, method_override, watch, drain_delay, drain)",
         ],
     );
     check(b"[app]\nname = \"\xff\"".to_vec(), &["file_unreadable - palisade.toml is not UTF-8 in line 2"]);
