@@ -88,6 +88,7 @@ fn an_application_that_says_nothing_is_not_waited_for() {
     let app = upstream::Upstream::start(|request| match request.target().as_str() {
         "/body" => Answer::new().send(format!("{OK}Content-Length: 9\r\n\r\nabc")).hold(),
         "/events" => Answer::chunks("text/event-stream", ["a", "b"], Duration::from_millis(600)),
+        "/lines" => Answer::chunks("application/x-ndjson", ["{}", "[]"], Duration::from_millis(600)),
         _ => Answer::silent(),
     })
     .unwrap();
@@ -96,8 +97,9 @@ fn an_application_that_says_nothing_is_not_waited_for() {
         for (path, expected) in [
             ("/", "upstream.timeout"),
             ("/body", "200 \"abc\" then upstream.timeout"),
-            // An event stream may pause for longer.
+            // A stream of messages may pause for longer.
             ("/events", "200 ab"),
+            ("/lines", "200 {}[]"),
         ] {
             let start = Instant::now();
             let mut ask = ask();
