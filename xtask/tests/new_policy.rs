@@ -1,6 +1,7 @@
 //! `cargo xtask new-policy`, run in a copy of the workspace: one policy of each shape.
 //!
-//! What it writes has to compile without a warning, and its test has to fail until there is a rule.
+//! What it writes has to compile without a warning, its table has to be known, and its test has to
+//! fail until there is a rule.
 
 // All of this is test code.
 #![allow(clippy::unwrap_used)]
@@ -64,6 +65,10 @@ fn each_shape_compiles_and_its_test_fails() {
     let tested = cargo(&["test", "--offline", "--package", "palisade-policy", "--lib", "--no-fail-fast"]);
     let said = text(&tested);
     assert!(!said.contains("warning") && !said.contains("could not compile"), "{said}");
+    for shape in SHAPES {
+        let known = format!("test new_{shape}::config::tests::modes ... ok");
+        assert!(said.contains(&known), "{said}");
+    }
     let failed: BTreeSet<_> =
         said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
     let modules: BTreeSet<_> =

@@ -4,7 +4,7 @@
 
 use allocation_counter::measure;
 use http::StatusCode;
-use palisade_core::config::{Files, Place, Problems, Setting};
+use palisade_core::config::{Decode as _, Files, Node, Place, Problems, Setting, Table, Value};
 use palisade_core::{Decision, HeaderEdits, Policy, Question, ResponseView, Verdict, View};
 
 use crate::Context;
@@ -21,8 +21,9 @@ fn compiled() -> Compiled {
     let (files, mut problems) = (Files::default(), Problems::default());
     let public = Setting { value: Authority::parse("briefly.example").unwrap(), place: Place::top() };
     let context = Context { files: &files, public: Some(public), hosts: Vec::new(), seed: [3; 16] };
+    let nothing = Node::unplaced(Value::Table(Table::default()));
     let raw = Raw {
-        policies: RawPolicies { limits: None, headers: None },
+        policies: RawPolicies::decode(&nothing, &Place::top(), &mut problems).unwrap(),
         method_override: MethodOverride::Drop,
         compress: Setting { value: Vec::new(), place: Place::top() },
     };

@@ -1,7 +1,8 @@
 //! `cargo xtask new-policy NAME`: begins a protection.
 //!
-//! Writes its folder with a decision test that fails, and its line in the catalogue. The author
-//! then says what it is against, chooses what it reads, and follows the compiler.
+//! Writes its folder with a table of its own and a decision test that fails, and its lines in the
+//! catalogue. The author then says what it is against, chooses what it reads, and follows the
+//! compiler.
 
 mod shape;
 
@@ -22,6 +23,9 @@ const TAKEN: &[&str] = &[
     "super", "trait", "type", "unsafe", "use", "where", "while", "yield", "catalog", "context", "testing",
 ];
 
+/// The tables of the configuration that are no policy's.
+const TABLES: &[&str] = &["admin", "app", "log", "performance"];
+
 /// A policy's name: the module, and with a capital the type.
 struct Name(String);
 
@@ -29,7 +33,7 @@ impl Name {
     fn parse(name: &str) -> Result<Self, Failure> {
         let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if is_word && !TAKEN.contains(&name) {
+        if is_word && !TAKEN.contains(&name) && !TABLES.contains(&name) {
             Ok(Self(name.to_owned()))
         } else {
             Err(Failure::Usage(format!("`{name}` is no name for a policy: lower case, digits and _")))
@@ -70,7 +74,7 @@ fn create(root: &Root, name: &Name, shape: Shape, stage: Stage) -> Result<(), Fa
     // understood leaves nothing behind.
     let [library, catalog] = ["lib.rs", "catalog.rs"].map(|file| sources.join(file));
     let changed_library = declare(&read(&library)?, &name.0).ok_or_else(|| unknown_layout("lib.rs"))?;
-    let changed_catalog = list(&read(&catalog)?, &name.0).ok_or_else(|| unknown_layout("catalog.rs"))?;
+    let changed_catalog = list(&read(&catalog)?, name).ok_or_else(|| unknown_layout("catalog.rs"))?;
     fs::create_dir(&folder).map_err(Failure::file(&folder))?;
     for (file, template) in
         [("mod.rs", shape.rule().as_str()), ("config.rs", shape::CONFIG), ("tests.rs", shape.test())]
@@ -112,14 +116,28 @@ fn declare(library: &str, name: &str) -> Option<String> {
     Some(lines.join("\n") + "\n")
 }
 
-/// `catalog.rs` with one more import and one more line at the end of the list.
-fn list(catalog: &str, name: &str) -> Option<String> {
+/// `catalog.rs` with one more import, one more table, and one more line at the end of the list.
+fn list(catalog: &str, name: &Name) -> Option<String> {
     const IMPORTS: &str = "\nuse crate::{";
+    const TABLES: &str = "\n    pub struct RawPolicies {";
+    const END_OF_TABLES: &str = "\n    }\n";
+    const READ: &str = " } = policies;";
     const END: &str = "\n    ]\n    .concat();";
+    let camel_case = name.camel_case();
+    let name = &name.0;
     let (before, rest) = catalog.split_once(IMPORTS)?;
     let with_import = format!("{before}{IMPORTS}{name}, {rest}");
-    let (before, after) = with_import.split_once(END)?;
-    Some(format!("{before}\n        {name}::config::compile(),{END}{after}"))
+    let (before, rest) = with_import.split_once(TABLES)?;
+    let (tables, rest) = rest.split_once(END_OF_TABLES)?;
+    let table = format!(
+        "\n        /// What {name} protects, in one line.\n        \
+         {name}: Option<Setting<{name}::config::Raw{camel_case}>>,"
+    );
+    let with_table = format!("{before}{TABLES}{tables}{table}{END_OF_TABLES}{rest}");
+    let (before, rest) = with_table.split_once(READ)?;
+    let with_reading = format!("{before}, {name}{READ}{rest}");
+    let (before, after) = with_reading.split_once(END)?;
+    Some(format!("{before}\n        {name}::config::compile({name}, context, problems),{END}{after}"))
 }
 
 #[cfg(test)]
@@ -129,7 +147,7 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(Name::parse("webhook_replay").unwrap().camel_case(), "WebhookReplay");
-        for name in ["", "Replay", "re-play", "1st", "_x", "match", "catalog", "a b", "../x"] {
+        for name in ["", "Replay", "re-play", "1st", "_x", "match", "catalog", "log", "a b", "../x"] {
             assert!(Name::parse(name).is_err(), "{name}");
         }
     }
@@ -151,11 +169,15 @@ mod tests {
 
     #[test]
     fn a_policy_is_listed_last() {
-        let catalog =
-            "\nuse crate::{Context, host};\n\n    let questions = [\n        host::compile(),\n    ]\n    .concat();\n";
-        let listed = list(catalog, "csrf").unwrap();
+        let catalog = "\nuse crate::{Context, host};\n\nsection! {\n    pub struct RawPolicies {\n        \
+             limits: Option<Setting<RawLimits>>,\n    }\n}\n\n    let RawPolicies { limits } = policies;\n    \
+             let questions = [\n        host::compile(),\n    ]\n    .concat();\n";
+        let csrf = Name("csrf".to_owned());
+        let listed = list(catalog, &csrf).unwrap();
         assert!(listed.contains("use crate::{csrf, Context, host};"), "{listed}");
-        assert!(listed.contains("host::compile(),\n        csrf::config::compile(),\n    ]"), "{listed}");
-        assert_eq!(list("use crate::{Context};", "csrf"), None);
+        assert!(listed.contains("        csrf: Option<Setting<csrf::config::RawCsrf>>,\n    }\n}"), "{listed}");
+        assert!(listed.contains("let RawPolicies { limits, csrf } = policies;"), "{listed}");
+        assert!(listed.contains("csrf::config::compile(csrf, context, problems),\n    ]"), "{listed}");
+        assert_eq!(list("use crate::{Context};", &csrf), None);
     }
 }

@@ -145,23 +145,73 @@ impl {Shape} for {Name} {
 ";
 
 pub(super) const CONFIG: &str = "\
-//! How {name} is set up.
+//! `[{name}]`
 
 use std::sync::Arc;
 
+use palisade_core::config::{Problems, Setting};
 use palisade_core::{Mode, Policy, Question, Stage};
 
 use super::{Name};
+use crate::Context;
+use crate::catalog::{defaults, report_off};
 
-/// The question.
-pub fn compile() -> Vec<Question> {
+palisade_core::section! {
+    /// What {name} protects, in one line.
+    pub struct Raw{Name} {
+        /// Whether it acts, only records what it would do, or is not asked.
+        mode: Setting<Mode> = \"enforce\",
+    }
+}
+
+/// The question. Without the table it has its defaults.
+pub fn compile(
+    raw: Option<Setting<Raw{Name}>>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Vec<Question> {
+    let Some(Raw{Name} { mode }) = raw.map(|raw| raw.value).or_else(|| defaults(\"{name}\", problems)) else {
+        return Vec::new();
+    };
+    if mode.value == Mode::Off {
+        report_off(&mode.place, problems);
+    }
     vec![Question {
         name: \"{name}\",
         stage: Stage::{Stage},
-        mode: Mode::Enforce,
-        place: \"default\".into(),
+        mode: mode.value,
+        place: context.describe(&mode.place),
         policy: Policy::{Shape}(Arc::new({Name})),
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_core::config::{Decode, Entry, Files, Node, Place, Table, Value};
+
+    use super::*;
+    use crate::catalog::RawPolicies;
+
+    fn table(name: &str, value: Value) -> Value {
+        let entry = Entry { name: name.to_owned(), name_span: None, node: Node::unplaced(value) };
+        Value::Table(Table::new(vec![entry]))
+    }
+
+    #[test]
+    fn modes() {
+        let check = |written: &str, expected: Mode, reported: &[&str]| {
+            let (files, mut problems) = (Files::default(), Problems::default());
+            let context = Context { files: &files, public: None, hosts: Vec::new(), seed: [0; 16] };
+            let root = Node::unplaced(table(\"{name}\", table(\"mode\", Value::from(written))));
+            let raw = RawPolicies::decode(&root, &Place::top(), &mut problems).unwrap().{name};
+            let questions = compile(raw, &context, &mut problems);
+            assert_eq!(questions.iter().map(|question| question.mode).collect::<Vec<_>>(), [expected], \"{written}\");
+            assert_eq!(problems.iter().map(|problem| problem.code.code()).collect::<Vec<_>>(), reported, \"{written}\");
+        };
+        check(\"enforce\", Mode::Enforce, &[]);
+        check(\"report\", Mode::Report, &[]);
+        check(\"off\", Mode::Off, &[\"config.off\"]);
+    }
 }
 ";
 
