@@ -80,3 +80,25 @@ fn exit_codes_tell_what_went_wrong() {
     assert_eq!(run(&["nonsense"]), Some(2));
     assert_eq!(run(&["run", "--config", "/nonexistent/palisade.toml"]), Some(3));
 }
+
+#[test]
+fn what_only_a_start_would_refuse_is_found() {
+    let servers: Vec<_> = (1..=65).map(|port| format!("\"http://127.0.0.1:{port}\"")).collect();
+    let many = format!("[app]\nupstream = [{}]\n", servers.join(", "));
+    let output = check(&many, &[]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("palisade.toml:2:"), "{}", text(&output.stdout));
+    assert_eq!(check(&many, &["--no-secrets"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["run", "--upstream", "http://127.0.0.1:1"]).env("PALISADE_LISTEN", &address);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+}
