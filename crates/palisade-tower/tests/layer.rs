@@ -1,5 +1,7 @@
 //! The layer protects a Tower service as the gateway protects an application.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::mpsc;

@@ -260,7 +260,10 @@ proptest! {
     #[test]
     fn ignored_differences_change_nothing(pattern in some_pattern(), raw in some_path(), tail in "(;x|%3By|\\.|%20){0,3}/?") {
         let raw = raw.trim_end_matches('/');
-        prop_assume!(!raw.is_empty());
+        // A path without segments has nothing to differ in; too many to be rejected.
+        if raw.is_empty() {
+            return Ok(());
+        }
         let spelled = format!("{}{tail}", raw.to_ascii_uppercase());
         // Some tails make a dot segment with parameters, which is refused before it is compared.
         if let Ok(odd) = Path::parse(&spelled, EncodedSlash::Keep) {
