@@ -176,7 +176,11 @@ impl<B: Streamable> Upstream<B> {
             head.headers.insert(SENTRY_TRACE, value);
         }
         match self.settings.host {
-            HostHeader::Keep => {}
+            // A request of HTTP/1.0 may name no host; ours to the application has to.
+            HostHeader::Keep if head.headers.get(HOST).is_some_and(|host| !host.is_empty()) => {}
+            HostHeader::Keep => {
+                head.headers.insert(HOST, server.authority.clone());
+            }
             HostHeader::Upstream => {
                 head.headers.insert(HOST, server.authority.clone());
             }

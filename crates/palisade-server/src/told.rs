@@ -88,7 +88,8 @@ impl Names {
             None => {
                 head.insert(X_FORWARDED_PORT, port(authority, secure));
                 // In HTTP/2 the authority is no field; the application gets it as one.
-                if !head.contains_key(HOST)
+                if !authority.is_empty()
+                    && !head.contains_key(HOST)
                     && let Ok(host) = HeaderValue::from_str(authority)
                 {
                     head.insert(HOST, host);
@@ -105,7 +106,8 @@ impl Names {
         head.insert(X_FORWARDED_PROTO, if secure { HTTPS } else { HTTP });
         head.insert(X_REQUEST_ID, arrival.request_id_value.clone());
         if self.forwarded {
-            head.insert(FORWARDED, forwarded(arrival.client.addr(), authority, secure));
+            let told = head.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+            head.insert(FORWARDED, forwarded(arrival.client.addr(), &told, secure));
         }
         arrival.trace.pass_on(head);
     }

@@ -307,7 +307,10 @@ fn open(arrival: &Arrival, sight: &Sight<'_>, parts: &Parts) -> Record {
         route: route.id,
         route_label: route.label.clone(),
         path: path.as_str().into(),
-        query_names: query.map(|query| palisade_core::path::query_names(query).collect()).unwrap_or_default(),
+        query_names: query
+            .filter(|_| route.kind != palisade_core::Kind::Own)
+            .map(|query| palisade_core::path::query_names(query).collect())
+            .unwrap_or_default(),
         kind: route.kind,
         protocol: *protocol,
         host: authority.get(..authority.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().into(),

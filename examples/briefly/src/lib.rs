@@ -5,7 +5,7 @@
 //! of its own and knows nothing of what stands in front of it. It keeps nothing and calls nobody:
 //! the model that answers the chat is canned.
 //!
-//! `openapi.yaml` describes exactly the routes in [`routes`]; a test holds the two together.
+//! `openapi.yaml` describes exactly the routes in `routes`; a test holds the two together.
 
 mod api;
 mod callbacks;

@@ -6,12 +6,9 @@ const NAMES_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 64;
 
 /// The names of a query's parameters, decoded, in order: at most 32, each cut at 64 bytes. What is
-/// no UTF-8 is replaced.
+/// no UTF-8 is replaced. A part without `=` is no name: links put whole tokens there.
 pub fn query_names(query: &str) -> impl Iterator<Item = Box<str>> {
-    query.split('&').filter(|pair| !pair.is_empty()).take(NAMES_MAX).map(|pair| {
-        let name = pair.split('=').next().unwrap_or(pair);
-        decode(name)
-    })
+    query.split('&').filter_map(|pair| pair.split_once('=')).take(NAMES_MAX).map(|(name, _)| decode(name))
 }
 
 fn decode(name: &str) -> Box<str> {

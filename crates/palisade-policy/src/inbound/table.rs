@@ -41,6 +41,8 @@ pub const TABLE: &[(Group, &[&str])] = &[
     (
         Group::Forwarding,
         &[
+            // Programs take it for the variable HTTP_PROXY (CVE-2016-5385).
+            "proxy",
             "forwarded",
             "x-forwarded-*",
             "x-real-ip",

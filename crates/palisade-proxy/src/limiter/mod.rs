@@ -6,7 +6,7 @@
 //! while they don't and the limit is reached, it grows by its square root; at the start it doubles
 //! as long as that brings more answers. It stays between a floor and a ceiling. Who doesn't fit waits in a
 //! queue as long as the ceiling, for a second at most; beyond that they are turned away at once.
-//! What counts as a latency, and which is the smallest, is in [`latency`].
+//! What counts as a latency, and which is the smallest, is in `latency`.
 //!
 //! A limit that has been reached for long keeps a small queue inside the application, and with it
 //! the smallest latency would drift upwards. So it is cut to a quarter for one cohort now and then,

@@ -1,7 +1,7 @@
 //! One client's connection: encrypted or not, of either protocol, within its limits.
 //!
 //! The engines are hyper's. What they don't promise is added around them: below by a watch on the
-//! socket ([`watch`], [`h2watch`]), above where the service is asked ([`ask`]).
+//! socket (`watch`, `h2watch`), above where the service is asked (`ask`).
 
 mod answer;
 mod ask;

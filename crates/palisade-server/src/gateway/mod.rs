@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
-use palisade_core::{Kind, Reason, Record, Refusal, RequestId, Stage, media};
+use palisade_core::{Kind, Path, Pattern, Reason, Record, Refusal, RequestId, Stage, media};
+use palisade_policy::inbound::{Inbound, InboundFilter};
 use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Sent, Tunnel, TunnelEnd, hop};
 use palisade_telemetry::WorkerTelemetry;
 use palisade_tower::body::AnswerBody;
@@ -34,6 +35,7 @@ use crate::connection::{BodyError, Connection, RequestBody, Service, framing};
 use crate::counters::Engine;
 use crate::ending::{Endable, Ending, Ends};
 use crate::health;
+use crate::limits::Limits;
 use crate::live::{Group, Live, Plan, timeouts};
 use crate::memory::{Memory, Pressure};
 use crate::panic::{Caught, Panicked};
@@ -59,6 +61,7 @@ pub(crate) struct Gateway {
     ambient: Rc<Ambient>,
     workers: u32,
     memory: Arc<Memory>,
+    reserved: Option<Pattern>,
 }
 
 /// Hands closed records to the worker's telemetry.
@@ -93,7 +96,8 @@ impl Gateway {
         memory: Arc<Memory>,
     ) -> Self {
         let random = RefCell::new(fastrand::Rng::new());
-        Self { live, stores, status, telemetry, random, ending: Ending::default(), ambient, workers, memory }
+        let reserved = Pattern::parse("/.palisade/**").ok();
+        Self { live, stores, status, telemetry, random, ending: Ending::default(), ambient, workers, memory, reserved }
     }
 
     /// What requests that arrive now are served with.
@@ -150,7 +154,7 @@ impl Gateway {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(response);
         }
-        if let Some(refusal) = refused {
+        if let Some(refusal) = refused.or_else(|| oversized(&parts, target.as_str())) {
             return Ok(transit.end(Refused::Refusal(refusal), &parts));
         }
         if connection.listener == REDIRECT {
@@ -180,7 +184,7 @@ impl Gateway {
         if let Some(ended) = transit.ask(&self.stores, later, &parts, &mut body).await.ended() {
             return Ok(transit.end(ended, &parts));
         }
-        if route.kind == Kind::Own {
+        if route.kind == Kind::Own || self.is_reserved(&transit.sight.path) {
             return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &parts));
         }
         // Not a future of its own: what it would take in would lie twice in every request's future.
@@ -192,6 +196,14 @@ impl Gateway {
         };
         let sent = group.upstream.send(request, ask).await;
         self.conclude(transit, sent, on_upgrade, &parts)
+    }
+
+    /// Whether a reader who ignores case, parameters or escapes would take a path for one of ours.
+    /// Nothing under our prefix reaches the application in any spelling.
+    fn is_reserved(&self, path: &Path<'_>) -> bool {
+        // Nearly no path has such a segment, and looking for it is cheaper than comparing.
+        let has_dot = path.as_str().as_bytes().windows(2).any(|pair| matches!(pair, b".p" | b".P"));
+        has_dot && self.reserved.as_ref().is_some_and(|reserved| reserved.matches_broadly(path))
     }
 
     /// What becomes of what the application said.
@@ -284,6 +296,15 @@ impl Service for Gateway {
     }
 }
 
+/// Bounds that HTTP/1.1 has on the wire and HTTP/2 has not: fields, and bytes of the target.
+fn oversized(parts: &Parts, target: &str) -> Option<Refusal> {
+    let limits = Limits::default();
+    if target.len() > limits.target_bytes_max {
+        return Some(Refusal::new(Reason::HttpTargetTooLong));
+    }
+    (parts.headers.len() > limits.fields_max).then(|| Refusal::new(Reason::HttpHeadTooLarge))
+}
+
 /// The body's declared length.
 fn declared(parts: &Parts) -> Option<u64> {
     std::str::from_utf8(parts.headers.get(CONTENT_LENGTH)?.as_bytes()).ok()?.parse().ok()
@@ -306,6 +327,7 @@ impl Way<'_> {
     ) -> Result<(Request<palisade_proxy::RequestBody<ForwardedBody>>, Ask), Refusal> {
         let mut head = parts.headers.clone();
         std::mem::take(&mut transit.passage.request).apply(&mut head);
+        announce_only(&mut head, &self.live.plan.protection.edge.inbound);
         let body = palisade_proxy::RequestBody::new(body);
         let prepared = hop::prepare(&parts.method, &mut head, body.payload())
             .map_err(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()))?;
@@ -328,15 +350,31 @@ impl Way<'_> {
     }
 }
 
+/// Takes names that no client may set out of `Trailer`: a trailer passes only if it is announced.
+fn announce_only(head: &mut HeaderMap, inbound: &InboundFilter) {
+    if !head.contains_key(TRAILER) {
+        return;
+    }
+    let values: Vec<_> = head.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok()).collect();
+    let names = values.iter().flat_map(|value| value.split(',')).map(str::trim);
+    let kept: Vec<_> = names.filter(|name| !name.is_empty() && inbound.verdict(name) == Inbound::Keep).collect();
+    match HeaderValue::from_str(&kept.join(", ")) {
+        Ok(value) if !kept.is_empty() => drop(head.insert(TRAILER, value)),
+        Ok(_) | Err(_) => drop(head.remove(TRAILER)),
+    }
+}
+
 /// The application's answer, dressed.
 fn respond(
     mut transit: Passing<'_>,
-    response: Response<Endable<ResponseBody<ForwardedBody>>>,
+    mut response: Response<Endable<ResponseBody<ForwardedBody>>>,
     parts: &Parts,
 ) -> Response<GatewayBody> {
     if let Some(record) = transit.observation.record() {
         record.stream = is_stream(&response);
     }
+    // Ours is the version that the client is answered with; the application's is its own affair.
+    *response.version_mut() = Version::HTTP_11;
     transit.answer(response.map(AnswerBody::App), palisade_proxy::BodyError::reason, parts)
 }
 
