@@ -11,7 +11,7 @@
 //!    digest of its bytes, and not marked `no-transform` (RFC 9110 §7.7).
 //! 2. Every compressible answer gets `Vary: Accept-Encoding`, whatever this client accepts: a
 //!    cache must not hand one client what was made for another.
-//! 3. It is compressed if the client accepts a coding that is offered ([`accept`]) and did not say
+//! 3. It is compressed if the client accepts a coding that is offered (`accept`) and did not say
 //!    `no-transform` itself. An answer to HEAD has no body and is left as it is.
 //! 4. Then `Content-Encoding` names the coding, `ETag` becomes weak, since the bytes are no longer
 //!    those that it was given to (RFC 9110 §8.8.1), and `Accept-Ranges` goes: ranges of the plain
