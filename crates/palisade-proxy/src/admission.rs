@@ -159,22 +159,28 @@ impl Permit {
 impl Place {
     /// The client is waited for.
     pub(crate) fn step_aside(&self) {
-        self.leave(Standing::Aside);
+        if self.standing.get() == Standing::Counted {
+            self.standing.set(Standing::Aside);
+            self.admission.limiter.borrow_mut().step_aside();
+            self.admission.settle();
+        }
     }
 
     /// The client has gone on. It was let in once and isn't asked to wait again.
     pub(crate) fn step_back(&self) {
         if self.standing.get() == Standing::Aside {
             self.standing.set(Standing::Counted);
-            self.admission.limiter.borrow_mut().rejoin();
+            self.admission.limiter.borrow_mut().step_back();
         }
     }
 
-    fn leave(&self, to: Standing) {
-        if self.standing.replace(to) == Standing::Counted {
-            self.admission.limiter.borrow_mut().finish();
-            self.admission.settle();
+    fn leave(&self) {
+        match self.standing.replace(Standing::Over) {
+            Standing::Counted => self.admission.limiter.borrow_mut().finish(),
+            Standing::Aside => self.admission.limiter.borrow_mut().finish_aside(),
+            Standing::Over => return,
         }
+        self.admission.settle();
     }
 }
 
@@ -184,7 +190,7 @@ impl Drop for Permit {
         if place.told.get() == Told::No {
             place.admission.limiter.borrow_mut().unanswered(place.ticket);
         }
-        place.leave(Standing::Over);
+        place.leave();
     }
 }
 
@@ -227,9 +233,13 @@ mod tests {
 
     /// A door for two at once, with a clock that follows the runtime's.
     fn door() -> (Rc<Admission>, impl Fn() -> Monotonic) {
+        door_of(2)
+    }
+
+    fn door_of(ceiling: u32) -> (Rc<Admission>, impl Fn() -> Monotonic) {
         let start = Instant::now();
         let now = move || Monotonic::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap());
-        (Admission::new(Bounds::share(2, 1, 1), Rc::new(Ambient::new(now, || 0))), now)
+        (Admission::new(Bounds::share(ceiling, 1, 1), Rc::new(Ambient::new(now, || 0))), now)
     }
 
     const ROUTE: RouteId = RouteId(0);
@@ -249,20 +259,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_its_client_takes_no_place() {
-        let (door, now) = door();
-        let slow = door.admit(ROUTE, now()).await.unwrap();
-        let _second = door.admit(ROUTE, now()).await.unwrap();
-        slow.place().step_aside();
-        assert_eq!(door.load().in_flight, 1);
-        let third = door.admit(ROUTE, now()).await.unwrap();
-        slow.place().step_back();
-        slow.place().step_back();
-        assert_eq!(door.load().in_flight, 3, "it was let in already");
-        let place = Rc::clone(slow.place());
-        drop((slow, third));
+        let (door, now) = door_of(64);
+        let limit = door.load().limit;
+        let mut held = Vec::new();
+        for _ in 0..limit {
+            held.push(door.admit(ROUTE, now()).await.unwrap());
+        }
+        held[0].place().step_aside();
+        let last = door.admit(ROUTE, now()).await.unwrap();
+        held[0].place().step_back();
+        held[0].place().step_back();
+        assert_eq!(door.load().in_flight, limit + 1, "it was let in already");
+        let place = Rc::clone(held[0].place());
+        drop((held, last));
         place.step_back();
         place.step_aside();
-        assert_eq!(door.load().in_flight, 1, "what is over stays so");
+        assert_eq!(door.load().in_flight, 0, "what is over stays so");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_for_their_clients_keep_within_the_ceiling() {
+        let (door, now) = door_of(64);
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            let permit = door.admit(ROUTE, now()).await.unwrap();
+            permit.place().step_aside();
+            held.push(permit);
+        }
+        assert_eq!(door.load().in_flight, 0);
+        assert_eq!(door.admit(ROUTE, now()).await.unwrap_err(), Shed, "after a second in the queue");
+        held.pop();
+        assert!(door.admit(ROUTE, now()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,9 @@ pub struct Limiter<W> {
     bounds: Bounds,
     limit: f32,
     in_flight: u32,
+    /// Admitted, while their clients are waited for. They take no part in the limit, but all of
+    /// them together keep within the ceiling: clients must not gather requests without end.
+    aside: u32,
     /// How many were admitted so far.
     admitted: u64,
     queue: Queue<W>,
@@ -134,6 +137,7 @@ impl<W> Limiter<W> {
             bounds,
             limit: START.clamp(bounds.floor, bounds.ceiling) as f32,
             in_flight: 0,
+            aside: 0,
             admitted: 0,
             queue: Queue::default(),
             scales: Scales::default(),
@@ -149,7 +153,7 @@ impl<W> Limiter<W> {
 
     /// A request arrives.
     pub fn arrive(&mut self, now: Monotonic) -> Arrival {
-        if self.in_flight < self.limit() && self.queue.len() == 0 {
+        if !self.is_full() && self.queue.len() == 0 {
             return Arrival::Admit(self.admit(now));
         }
         // In a standing queue the newest has the best chance, so room is made for it.
@@ -171,7 +175,7 @@ impl<W> Limiter<W> {
     /// Whose turn it is, if any; to be asked until there is none, after everything that could
     /// have made room. Who is admitted is in flight.
     pub fn next(&mut self, now: Monotonic) -> Option<(W, Turn)> {
-        if self.in_flight >= self.limit() {
+        if self.is_full() {
             return None;
         }
         Some(match self.queue.pop(now)? {
@@ -180,9 +184,21 @@ impl<W> Limiter<W> {
         })
     }
 
-    /// A request is in flight again that was admitted before and had stepped aside.
-    pub fn rejoin(&mut self) {
+    /// The client of a request in flight is waited for.
+    pub fn step_aside(&mut self) {
+        self.finish();
+        self.aside += 1;
+    }
+
+    /// The client of a request that had stepped aside has gone on.
+    pub fn step_back(&mut self) {
+        self.aside = self.aside.saturating_sub(1);
         self.in_flight += 1;
+    }
+
+    /// A request that had stepped aside is over.
+    pub fn finish_aside(&mut self) {
+        self.aside = self.aside.saturating_sub(1);
     }
 
     /// A request is in flight no longer.
@@ -230,6 +246,10 @@ impl<W> Limiter<W> {
     /// Whether nobody waits, so that [`Self::next`] need not be asked.
     pub fn is_idle(&self) -> bool {
         self.queue.len() == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight >= self.limit() || self.in_flight.saturating_add(self.aside) >= self.bounds.ceiling
     }
 
     fn admit(&mut self, now: Monotonic) -> Ticket {
