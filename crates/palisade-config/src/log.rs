@@ -23,7 +23,7 @@ section! {
 section! {
     /// An access log in a file.
     pub struct RawLogFile {
-        /// The file. Opened anew when somebody moved it.
+        /// The file, a regular one. Opened anew when somebody moved it.
         file: Setting<String>,
         /// How long it may get before a new one is begun.
         rotate: Setting<Size<1_048_576, 1_099_511_627_776>> = "100MiB",

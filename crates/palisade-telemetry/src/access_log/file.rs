@@ -1,10 +1,12 @@
 //! The access log as a file: rotated by size, opened anew when somebody moved it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, OFlags, access};
 
 use crate::lines::Target;
 use crate::settings::LogFile;
@@ -70,10 +72,45 @@ impl Rotated {
 impl Open {
     fn at(settings: &LogFile) -> io::Result<Self> {
         // Addresses and paths of users are nobody's business but the operator's.
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&settings.path)?;
+        let file = open_regular(&settings.path, OpenOptions::new().append(true).create(true).mode(0o640))?;
         let found = file.metadata()?;
         Ok(Self { file, bytes: found.len(), identity: (found.dev(), found.ino()) })
     }
+}
+
+/// Whether a log could be opened there, found out without creating the file.
+///
+/// # Errors
+///
+/// What [`Rotated::open`] would end with, as far as it shows.
+pub fn probe(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
+        Ok(_) => open_regular(path, OpenOptions::new().append(true)).map(drop),
+    }
+}
+
+/// Opens a regular file and nothing else: a pipe would hold up its opener, and its writer, for as
+/// long as nobody reads.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // What is there is looked at first, since opening a device can have effects; and again once it
+    // is open, since it may have been replaced in between. That opening doesn't wait either.
+    match fs::metadata(path) {
+        Ok(found) => regular(&found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)?;
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn regular(found: &Metadata) -> io::Result<()> {
+    if found.is_file() { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
 }
 
 impl Target for Rotated {
@@ -183,9 +220,34 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
+    fn what_cannot_be_opened_is_an_error_at_once_and_found_beforehand() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("missing/access.log");
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("directory")).unwrap();
+        fs::write(path("file"), "").unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for (name, fails) in [
+            ("missing/access.log", true),
+            ("file/access.log", true),
+            ("directory", true),
+            ("pipe", true),
+            ("file", false),
+            ("new", false),
+        ] {
+            let path = path(name);
+            let there = path.exists();
+            assert_eq!(probe(&path).is_err(), fails, "{name}");
+            assert_eq!(path.exists(), there, "{name}");
+            assert_eq!(Rotated::open(LogFile { path, rotate_bytes: 10, keep: 1 }).is_err(), fails, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_somebody_reads_is_no_log_either() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert!(Rotated::open(LogFile { path, rotate_bytes: 10, keep: 1 }).is_err());
     }
 }

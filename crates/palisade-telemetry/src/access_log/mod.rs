@@ -4,4 +4,5 @@ mod file;
 mod line;
 
 pub(crate) use file::Rotated;
+pub use file::probe;
 pub(crate) use line::{Line, policy};
