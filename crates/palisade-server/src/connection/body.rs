@@ -169,8 +169,10 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         self.open.asked();
         let frame = Pin::new(&mut self.inner).poll_frame(context);
-        if let Poll::Ready(Some(Ok(_))) = &frame {
-            self.open.handed_over();
+        match &frame {
+            Poll::Ready(Some(Ok(_))) => self.open.handed_over(),
+            Poll::Ready(Some(Err(_))) => self.open.breaks(),
+            Poll::Ready(None) | Poll::Pending => {}
         }
         frame
     }

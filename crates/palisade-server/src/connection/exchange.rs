@@ -15,6 +15,7 @@ pub(crate) struct Exchange {
     begun: AtomicU64,
     called: AtomicBool,
     tunnel: AtomicBool,
+    broken: AtomicBool,
     waiting_for_window: AtomicU32,
 }
 
@@ -59,6 +60,11 @@ impl Exchange {
         self.tunnel.load(Ordering::Relaxed)
     }
 
+    /// Whether an answer ended before its end.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
     /// Whether any answer has bytes that the client's window doesn't allow to be sent.
     pub(crate) fn waits_for_window(&self) -> bool {
         self.waiting_for_window.load(Ordering::Relaxed) > 0
@@ -69,6 +75,11 @@ impl Open {
     /// The answer is a 101.
     pub(crate) fn become_tunnel(&self) {
         self.exchange.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer has no more bytes and isn't whole.
+    pub(crate) fn breaks(&self) {
+        self.exchange.broken.store(true, Ordering::Relaxed);
     }
 
     /// Bytes were handed to the engine; it asks for more once it could send them.
@@ -110,8 +121,11 @@ mod tests {
         open.handed_over();
         drop(open);
         assert!(!exchange.is_open() && exchange.is_called() && !exchange.waits_for_window());
+        assert!(!exchange.is_broken());
+        exchange.open().breaks();
+        assert!(!exchange.is_open() && exchange.is_broken());
         exchange.begin_message();
         assert!(!exchange.is_called());
-        assert_eq!(exchange.begun(), 1);
+        assert_eq!(exchange.begun(), 2);
     }
 }

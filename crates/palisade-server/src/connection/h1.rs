@@ -31,6 +31,7 @@ pub(crate) async fn serve<T: Transport, S: Service>(
 ) -> Option<(T, Close)> {
     let watch = Watch::new(io, first, limits, &asking.exchange);
     let counters = Arc::clone(&asking.counters);
+    let exchange = Arc::clone(&asking.exchange);
     let asking = Rc::new(asking);
     let mut connection = http1::Builder::new()
         .half_close(false)
@@ -68,8 +69,11 @@ pub(crate) async fn serve<T: Transport, S: Service>(
         }
         Some(Ending::Body(_, limit)) => {
             limit.into_iter().for_each(|limit| counters.limit_acted(limit));
-            Some((io, Close::Linger))
+            Some((io, if exchange.is_broken() { Close::Reset } else { Close::Linger }))
         }
+        // Where the end of the connection is the end of the body, as in HTTP/1.0, an orderly close
+        // would pass what was cut off for the whole.
+        None if exchange.is_broken() => Some((io, Close::Reset)),
         None => Some((io, if unread { Close::Linger } else { Close::Now })),
     }
 }

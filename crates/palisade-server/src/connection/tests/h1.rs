@@ -1,4 +1,7 @@
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::admission::{Admission, AdmissionRule};
 use crate::memory::Usage;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -325,6 +328,29 @@ async fn connections_are_not_kept_when_memory_is_short() {
             client.send(GET).await;
             let answer = client.answer().await;
             assert_eq!(!answer.contains("connection: close"), kept, "{used} {answer}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_never_ends_like_a_whole_one() {
+    locally(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let rule = AdmissionRule { connections_max: 9, per_address_max: 9, trusts: Box::new(|_| false) };
+        let admission = Arc::new(Admission::new(rule));
+        for (path, version, whole) in
+            [("/cut", "1.0", false), ("/cut", "1.1", false), ("/large", "1.0", true), ("/large", "1.1", true)]
+        {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (socket, peer) = listener.accept().await.unwrap();
+            let slot = admission.admit(peer.ip()).unwrap();
+            let serving = tokio::task::spawn_local(serve(socket, peer, slot, scripted(Limits::default())));
+            let ask = format!("GET {path} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n");
+            client.write_all(ask.as_bytes()).await.unwrap();
+            let end = client.read_to_end(&mut Vec::new()).await.map(drop).map_err(|error| error.kind());
+            assert_eq!(end, if whole { Ok(()) } else { Err(io::ErrorKind::ConnectionReset) }, "{path} {version}");
+            serving.await.unwrap();
         }
     })
     .await;

@@ -4,6 +4,7 @@ mod h1;
 mod h2;
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,10 +23,12 @@ use super::*;
 #[derive(Debug)]
 struct Scripted;
 
-/// A body of so many zeros, in pieces. A quiet one waits before each piece but the first.
+/// A body of so many zeros, in pieces. A quiet one waits before each piece but the first; one that
+/// is cut fails where it would end.
 #[derive(Debug)]
 struct Zeros {
     left: usize,
+    cut: bool,
     quiet: Option<Pin<Box<Sleep>>>,
 }
 
@@ -34,37 +37,44 @@ const QUIET: Duration = Duration::from_secs(600);
 
 impl Zeros {
     fn new(left: usize) -> Self {
-        Self { left, quiet: None }
+        Self { left, cut: false, quiet: None }
     }
 
     fn quiet(left: usize) -> Self {
-        Self { left, quiet: Some(Box::pin(tokio::time::sleep(Duration::ZERO))) }
+        Self { quiet: Some(Box::pin(tokio::time::sleep(Duration::ZERO))), ..Self::new(left) }
+    }
+
+    fn cut(left: usize) -> Self {
+        Self { cut: true, ..Self::new(left) }
     }
 }
 
 impl Body for Zeros {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(quiet) = &mut self.quiet {
             ready!(quiet.as_mut().poll(context));
             quiet.as_mut().reset(Instant::now() + QUIET);
         }
         let piece = self.left.min(PIECE);
         self.left -= piece;
+        if piece == 0 && self.cut {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+        }
         Poll::Ready((piece > 0).then(|| Ok(Frame::data(Bytes::from(vec![0; piece])))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == 0 && !self.cut
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left as u64)
+        if self.cut { SizeHint::new() } else { SizeHint::with_exact(self.left as u64) }
     }
 }
 
@@ -86,6 +96,7 @@ impl Service for Scripted {
             "/unread" => *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE,
             "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
             "/large" => *response.body_mut() = Zeros::new(10 << 20),
+            "/cut" => *response.body_mut() = Zeros::cut(PIECE),
             "/quiet" => *response.body_mut() = Zeros::quiet(2 * PIECE),
             "/tunnel" => {
                 let upgrade = hyper::upgrade::on(&mut request);
@@ -121,6 +132,18 @@ async fn echo(io: &mut hyper::upgrade::Upgraded) {
     }
 }
 
+fn scripted(limits: Limits) -> Surroundings<Scripted> {
+    Surroundings {
+        service: Rc::new(Scripted),
+        limits: Arc::new(limits),
+        counters: Arc::default(),
+        memory: Arc::default(),
+        registry: Rc::default(),
+        listener: "test",
+        tls: None,
+    }
+}
+
 /// A client at the other end of a pipe.
 struct Client {
     io: DuplexStream,
@@ -135,15 +158,7 @@ impl Client {
     }
 
     fn within(limits: Limits, engine: Engine) -> Self {
-        let around = Rc::new(Surroundings {
-            service: Rc::new(Scripted),
-            limits: Arc::new(limits),
-            counters: Arc::default(),
-            memory: Arc::default(),
-            registry: Rc::default(),
-            listener: "test",
-            tls: None,
-        });
+        let around = Rc::new(scripted(limits));
         let (io, server) = tokio::io::duplex(4096);
         let peer = "127.0.0.1:1".parse().unwrap();
         let connection = Connection { peer, listener: "test", secure: false, engine };
