@@ -154,7 +154,9 @@ impl Body for RequestBody {
 }
 
 impl<B> AnswerBody<B> {
-    pub(crate) fn new(inner: B, open: Open) -> Self {
+    /// The engine asks for its first bytes only once the client's window has room for one.
+    pub(crate) fn new(inner: B, mut open: Open) -> Self {
+        open.handed_over();
         Self { inner, open }
     }
 }

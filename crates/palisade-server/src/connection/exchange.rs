@@ -82,7 +82,7 @@ impl Open {
         self.exchange.broken.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes were handed to the engine; it asks for more once it could send them.
+    /// The engine has the head or bytes of an answer; it asks for more once it could send them.
     pub(crate) fn handed_over(&mut self) {
         if !std::mem::replace(&mut self.waits_for_window, true) {
             self.exchange.waiting_for_window.fetch_add(1, Ordering::Relaxed);

@@ -83,7 +83,7 @@ impl FrameMeter {
         self.last_stream
     }
 
-    /// DATA frames that we sent.
+    /// Bytes in the DATA frames that we sent.
     pub(crate) fn data_sent(&self) -> u64 {
         self.data_sent
     }
@@ -109,7 +109,7 @@ impl FrameMeter {
         while let Some(frame) = self.from_us.next(&mut bytes) {
             match frame.kind {
                 Kind::Data => {
-                    self.data_sent += 1;
+                    self.data_sent = self.data_sent.saturating_add(frame.length as u64);
                     self.updates_earned = self.updates_earned.saturating_add(2).min(self.limits.oddities_max);
                 }
                 Kind::Settings | Kind::Ping if frame.is_ack() => self.unanswered = self.unanswered.saturating_sub(1),

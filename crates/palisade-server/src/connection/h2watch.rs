@@ -6,9 +6,10 @@
 //! don't read, and of connections without a stream. Slow request bodies are the stream's own
 //! ([`RequestBody`](super::body::RequestBody)).
 //!
-//! A client can also refuse to read by keeping its windows closed, and then nothing is blocked
-//! here. That is noticed for the connection as a whole: an answer waits for a window, and no DATA
-//! has been sent at all for as long as a body may pause.
+//! A client can also refuse to read by keeping its windows closed, or by opening them a byte at a
+//! time, and then nothing is blocked here. So the DATA of the connection as a whole has a pace
+//! while any answer waits for a window. Nobody says when such a wait begins or ends; it is asked at
+//! every look.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -47,7 +48,8 @@ pub(crate) struct H2Watch<T> {
     head_since: Option<Instant>,
     answer: Pace,
     idle: Option<(Instant, u64)>,
-    stalled: Option<(Instant, u64)>,
+    /// What the client's windows let through, and the bytes of DATA up to the last look.
+    windows: (Pace, u64),
     timer: Pin<Box<Sleep>>,
     ending: Option<H2Ending>,
 }
@@ -80,7 +82,7 @@ impl<T: Transport> Shared<T> {
             head_since: None,
             answer: Pace::new(limits.pace),
             idle: None,
-            stalled: None,
+            windows: (Pace::new(limits.pace), 0),
             timer: Box::pin(tokio::time::sleep(limits.first_byte)),
             ending: None,
         })))
@@ -218,11 +220,12 @@ impl<T: Transport> H2Watch<T> {
             let at = self.opened + self.limits.first_byte;
             return Ok(next.min(due(at, H2Ending::Close(ConnectionLimit::FirstByte))?));
         }
-        let stalled = self.exchange.waits_for_window().then(|| self.meter.data_sent());
-        self.stalled = since(self.stalled, stalled, now);
-        if let Some((since, _)) = self.stalled {
-            let at = since + self.limits.pace.pause;
-            next = next.min(due(at, H2Ending::Flood(ConnectionLimit::SlowReader))?);
+        let (pace, before) = &mut self.windows;
+        let sent = self.meter.data_sent();
+        let moved = sent.saturating_sub(std::mem::replace(before, sent));
+        pace.moved(usize::try_from(moved).unwrap_or(usize::MAX), now);
+        if self.exchange.waits_for_window() {
+            next = next.min(due(pace.wait(now), H2Ending::Flood(ConnectionLimit::SlowReader))?);
         }
         let idle = (!self.exchange.is_open()).then(|| self.exchange.begun());
         self.idle = since(self.idle, idle, now);

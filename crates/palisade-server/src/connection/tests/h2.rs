@@ -175,6 +175,52 @@ async fn a_client_that_keeps_its_windows_closed_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn windows_have_the_pace_of_any_reader() {
+    locally(async {
+        // The first window, and by how much it grows every second of which number.
+        for (window, grows, every, cut) in [
+            // What the first window let through earns no more than the longest pause.
+            (65_535, 1, 20, Some(30..34)),
+            (65_535, 1, 1, Some(30..34)),
+            (65_535, 120, 1, Some(60..67)),
+            (65_535, 300, 1, None),
+            (65_535, 3_000, 10, None),
+            // Nothing was earned: the grace, from the first look on.
+            (0, 1, 20, Some(5..9)),
+            (0, 300, 1, None),
+        ] {
+            let mut client = Client::connect(Engine::H2);
+            client.send(PREFACE).await;
+            client.send(with_payload(4, 0, 0, &[&[0, 4][..], &u32::to_be_bytes(window)].concat())).await;
+            client.send(with_payload(1, 5, 1, &head(2, b"/large"))).await;
+            let (mut reader, mut writer) = tokio::io::split(client.io);
+            let growing = tokio::task::spawn_local(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(every)).await;
+                    let more = u32::to_be_bytes(grows);
+                    let updates = [with_payload(8, 0, 0, &more), with_payload(8, 0, 1, &more)].concat();
+                    if writer.write_all(&updates).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            let mut bytes = Vec::new();
+            let reading = tokio::time::timeout(Duration::from_secs(300), reader.read_to_end(&mut bytes));
+            let end = reading.await.ok().map(|read| read.map(|_| client.began.elapsed().as_secs()).unwrap());
+            growing.abort();
+            assert_eq!(end.is_some(), cut.is_some(), "{window} {grows} {every}: {end:?}");
+            let limit = client.around.counters.limit(ConnectionLimit::SlowReader);
+            assert_eq!(limit, u64::from(cut.is_some()), "{window} {grows} {every}");
+            if let (Some(end), Some(cut)) = (end, cut) {
+                assert!(cut.contains(&end), "{window} {grows} {every}: {end}");
+                assert_eq!(kinds(&bytes).1, Some(ENHANCE_YOUR_CALM));
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_may_be_quiet() {
     locally(async {
         let mut client = connect().await;
