@@ -53,10 +53,7 @@ impl Body for Zeros {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(quiet) = &mut self.quiet {
             ready!(quiet.as_mut().poll(context));
             quiet.as_mut().reset(Instant::now() + QUIET);
