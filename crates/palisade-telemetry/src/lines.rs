@@ -3,7 +3,8 @@
 //! Writing blocks: a full pipe, a stopped terminal, a full disk. So a thread of its own does it,
 //! and whoever adds a line only ever takes a short lock. When the buffer is full lines are dropped
 //! and counted until half of it is written; then one line says how many were lost. A write that
-//! fails is tried again from where it stopped, so a line is never half there.
+//! fails is tried again from where it stopped, so a line is never half there. While there is
+//! nothing to write to, lines are dropped and counted as well.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +46,8 @@ struct State {
     writing: usize,
     /// Lines lost since the last one that got through. Nothing is taken while there are any.
     lost: u64,
+    /// Lines lost that the next ones to get through will tell of. They keep nothing out.
+    untold: u64,
     stage: Stage,
 }
 
@@ -130,10 +133,21 @@ impl Lines {
     fn written(&self, bytes: usize, timestamps: &mut Timestamps) {
         let mut state = self.lock();
         state.writing = state.writing.saturating_sub(bytes);
-        if state.lost > 0 && state.waiting.len() + state.writing <= self.bytes_max / 2 {
-            let lost = std::mem::take(&mut state.lost);
+        if state.lost + state.untold > 0 && state.waiting.len() + state.writing <= self.bytes_max / 2 {
+            let lost = std::mem::take(&mut state.lost) + std::mem::take(&mut state.untold);
             event::write(&mut state.waiting, timestamps, utc(), "lines_lost", &[("lost", Value::Number(lost))]);
         }
+    }
+
+    /// Gives the room of lines back that there was nothing to write to for. How many they were is
+    /// said once others are written; saying it now would only add one to them.
+    fn discard(&self, part: &[u8]) {
+        let lines = part.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.writing = state.writing.saturating_sub(part.len());
+        // Were a full buffer to stay closed, nothing would come by to find the file back.
+        state.untold += lines + std::mem::take(&mut state.lost);
     }
 
     /// Waits before a write is tried again. `false`: there is no more time for that.
@@ -214,10 +228,19 @@ impl Writer {
     }
 }
 
+/// Whether there is something to write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// There is.
+    Write,
+    /// There is nothing; the lines are dropped.
+    Drop,
+}
+
 /// What lines are written to.
 pub(crate) trait Target: Send + 'static {
     /// Called before whole lines are written, `bytes` of them: the time to begin a new file.
-    fn prepare(&mut self, bytes: usize);
+    fn prepare(&mut self, bytes: usize) -> Ready;
 
     /// Writes some of `bytes`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
@@ -228,7 +251,9 @@ pub(crate) trait Target: Send + 'static {
 pub(crate) struct Stream<W>(pub(crate) W);
 
 impl<W: Write + Send + 'static> Target for Stream<W> {
-    fn prepare(&mut self, _bytes: usize) {}
+    fn prepare(&mut self, _bytes: usize) -> Ready {
+        Ready::Write
+    }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -242,11 +267,11 @@ fn write_out(lines: &Lines, mut target: impl Target) {
         let mut rest = taken.as_slice();
         while !rest.is_empty() {
             let (part, later) = rest.split_at(whole_lines(rest));
-            target.prepare(part.len());
-            if !write_part(lines, &mut target, part) {
-                return;
+            match target.prepare(part.len()) {
+                Ready::Write if write_part(lines, &mut target, part) => lines.written(part.len(), &mut timestamps),
+                Ready::Write => return,
+                Ready::Drop => lines.discard(part),
             }
-            lines.written(part.len(), &mut timestamps);
             rest = later;
         }
         spare = taken;
@@ -390,7 +415,9 @@ mod tests {
     }
 
     impl Target for Failing {
-        fn prepare(&mut self, _bytes: usize) {}
+        fn prepare(&mut self, _bytes: usize) -> Ready {
+            Ready::Write
+        }
 
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.failures > 0 && !self.written.lock().unwrap().is_empty() {
@@ -410,6 +437,43 @@ mod tests {
         writer.lines().add(b"a line that is longer than seven bytes\nand another\n");
         writer.close(PATIENCE);
         assert_eq!(&*written.lock().unwrap(), b"a line that is longer than seven bytes\nand another\n");
+    }
+
+    /// A file that is gone for the first few writes.
+    struct Gone {
+        written: Arc<Mutex<Vec<u8>>>,
+        parts: usize,
+    }
+
+    impl Target for Gone {
+        fn prepare(&mut self, _bytes: usize) -> Ready {
+            let gone = self.parts > 0;
+            self.parts = self.parts.saturating_sub(1);
+            if gone { Ready::Drop } else { Ready::Write }
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn lines_that_there_is_no_file_for_are_counted_and_told_once_there_is_one() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = Lines::new(1_000);
+        // One more than fits: even a buffer that was full takes lines again.
+        lines.add(&hundred().repeat(11));
+        lines.advance(Stage::Closing);
+        write_out(&lines, Gone { written: written.clone(), parts: 1 });
+        assert_eq!((lines.dropped(), lines.ratio()), (11, 0.0));
+        assert!(written.lock().unwrap().is_empty());
+
+        lines.add(b"after\n");
+        write_out(&lines, Gone { written: written.clone(), parts: 0 });
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("after\n{\"event\":\"lines_lost\"") && text.ends_with("\"lost\":11}\n"), "{text}");
+        assert_eq!(lines.dropped(), 11);
     }
 
     #[test]

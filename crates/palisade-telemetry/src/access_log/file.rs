@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, OFlags, access};
 
-use crate::lines::Target;
+use crate::lines::{Ready, Target};
 use crate::settings::LogFile;
 
 /// How often the file is looked for at its path.
@@ -18,7 +18,8 @@ const CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Rotated {
     settings: LogFile,
-    open: Open,
+    /// `None` while there is no file that somebody could read.
+    open: Option<Open>,
     checked: Instant,
 }
 
@@ -33,7 +34,7 @@ struct Open {
 impl Rotated {
     /// Opens the file, to append to it.
     pub(crate) fn open(settings: LogFile) -> io::Result<Self> {
-        let open = Open::at(&settings)?;
+        let open = Some(Open::at(&settings)?);
         Ok(Self { settings, open, checked: Instant::now() })
     }
 
@@ -51,7 +52,7 @@ impl Rotated {
                 fs::rename(&self.settings.path, self.old(1))?;
             }
         }
-        self.open = Open::at(&self.settings)?;
+        self.open = Some(Open::at(&self.settings)?);
         Ok(())
     }
 
@@ -61,11 +62,29 @@ impl Rotated {
         path.into()
     }
 
-    fn was_moved(&self) -> bool {
-        match fs::metadata(&self.settings.path) {
-            Ok(found) => (found.dev(), found.ino()) != self.open.identity,
-            Err(_) => true,
+    /// Looks for the file at its path, and opens it anew if it isn't there.
+    fn look(&mut self) {
+        if self.was_moved() {
+            match Open::at(&self.settings) {
+                Ok(open) => self.open = Some(open),
+                Err(_) => self.let_go(),
+            }
         }
+    }
+
+    fn was_moved(&self) -> bool {
+        let Ok(found) = fs::metadata(&self.settings.path) else { return true };
+        self.open.as_ref().is_none_or(|open| (found.dev(), found.ino()) != open.identity)
+    }
+
+    fn is_full(&self, bytes: usize) -> bool {
+        self.open.as_ref().is_some_and(|open| open.bytes > 0 && open.bytes + bytes as u64 > self.settings.rotate_bytes)
+    }
+
+    /// Closes a file that was deleted: lines in it would be lost without being counted. Lines
+    /// still reach one that was only moved.
+    fn let_go(&mut self) {
+        self.open.take_if(|open| open.file.metadata().is_ok_and(|found| found.nlink() == 0));
     }
 }
 
@@ -114,27 +133,24 @@ fn regular(found: &Metadata) -> io::Result<()> {
 }
 
 impl Target for Rotated {
-    fn prepare(&mut self, bytes: usize) {
+    fn prepare(&mut self, bytes: usize) -> Ready {
         let now = Instant::now();
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
-            // If it can't be opened there, the lines still reach the file that was moved.
-            if self.was_moved()
-                && let Ok(open) = Open::at(&self.settings)
-            {
-                self.open = open;
-            }
+            self.look();
         }
-        let full = self.open.bytes > 0 && self.open.bytes + bytes as u64 > self.settings.rotate_bytes;
         // A rotation that fails leaves the old file in use and is tried again with the next lines.
-        if full && self.rotate().is_err() {
+        if self.is_full(bytes) && self.rotate().is_err() {
             self.checked = now;
+            self.let_go();
         }
+        if self.open.is_some() { Ready::Write } else { Ready::Drop }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.open.file.write(bytes)?;
-        self.open.bytes += written as u64;
+        let open = self.open.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let written = open.file.write(bytes)?;
+        open.bytes += written as u64;
         Ok(written)
     }
 }
@@ -148,7 +164,7 @@ mod tests {
     }
 
     fn add(log: &mut Rotated, line: &str) {
-        log.prepare(line.len());
+        assert_eq!(log.prepare(line.len()), Ready::Write);
         assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
     }
 
@@ -213,10 +229,49 @@ mod tests {
         add(&mut log, "1\n");
         fs::rename(directory.path().join("access.log"), directory.path().join("moved")).unwrap();
         add(&mut log, "2\n");
-        // The path is looked at once a second; here that second has passed.
-        log.checked = log.checked.checked_sub(CHECK).unwrap();
+        pass_a_second(&mut log);
         add(&mut log, "3\n");
         assert_eq!(files(&directory), [pair("access.log", "3\n"), pair("moved", "1\n2\n")]);
+    }
+
+    /// The path is looked at once a second; after this that second has passed.
+    fn pass_a_second(log: &mut Rotated) {
+        log.checked = log.checked.checked_sub(CHECK).unwrap();
+    }
+
+    #[test]
+    fn lines_are_dropped_while_the_directory_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = directory.path().join("logs");
+        fs::create_dir(&logs).unwrap();
+        let path = logs.join("access.log");
+        let mut log = Rotated::open(LogFile { path: path.clone(), rotate_bytes: 100, keep: 1 }).unwrap();
+        add(&mut log, "1\n");
+        fs::remove_dir_all(&logs).unwrap();
+        for _ in 0..2 {
+            pass_a_second(&mut log);
+            assert_eq!(log.prepare(2), Ready::Drop);
+            assert!(log.write(b"2\n").is_err());
+        }
+        fs::create_dir(&logs).unwrap();
+        // Not looked at before the next second.
+        assert_eq!(log.prepare(2), Ready::Drop);
+        pass_a_second(&mut log);
+        add(&mut log, "3\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "3\n");
+    }
+
+    #[test]
+    fn a_file_that_moved_with_its_directory_still_gets_the_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let (logs, moved) = (directory.path().join("logs"), directory.path().join("moved"));
+        fs::create_dir(&logs).unwrap();
+        let path = logs.join("access.log");
+        let mut log = Rotated::open(LogFile { path, rotate_bytes: 100, keep: 1 }).unwrap();
+        fs::rename(logs, &moved).unwrap();
+        pass_a_second(&mut log);
+        add(&mut log, "1\n");
+        assert_eq!(fs::read_to_string(moved.join("access.log")).unwrap(), "1\n");
     }
 
     #[test]
