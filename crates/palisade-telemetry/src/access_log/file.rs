@@ -101,7 +101,7 @@ impl Open {
 ///
 /// # Errors
 ///
-/// What [`Rotated::open`] would end with, as far as it shows.
+/// What `Rotated::open` would end with, as far as it shows.
 pub fn probe(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
