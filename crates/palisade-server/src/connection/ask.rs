@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{AnswerBody, RequestBody};
-use super::exchange::Exchange;
+use super::exchange::{Closing, Exchange};
 use super::{Connection, Service};
 use crate::counters::{Counters, Engine};
 use crate::limits::PaceRule;
@@ -36,7 +36,8 @@ pub(crate) async fn ask<S: Service>(
     asking: Rc<Asking<S>>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody<S::Body>>, S::Error> {
-    let open = asking.exchange.open();
+    let closing = if request.version() == Version::HTTP_10 { Closing::Ends } else { Closing::Cuts };
+    let open = asking.exchange.open(closing);
     let request = request.map(|body| match asking.connection.engine {
         Engine::H1 => RequestBody::of_connection(body),
         Engine::H2 => RequestBody::of_stream(body, asking.pace, Arc::clone(&asking.counters)),

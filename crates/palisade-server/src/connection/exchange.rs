@@ -24,15 +24,25 @@ pub(crate) struct Exchange {
 pub(crate) struct Open {
     exchange: Arc<Exchange>,
     waits_for_window: bool,
+    closing: Closing,
+}
+
+/// What a client takes a closed connection for in the middle of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Its end.
+    Ends,
+    /// A cut: lengths and chunks say what is missing.
+    Cuts,
 }
 
 impl Exchange {
     /// A request is asked of the service.
-    pub(crate) fn open(self: &Arc<Self>) -> Open {
+    pub(crate) fn open(self: &Arc<Self>, closing: Closing) -> Open {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.called.store(true, Ordering::Relaxed);
-        Open { exchange: Arc::clone(self), waits_for_window: false }
+        Open { exchange: Arc::clone(self), waits_for_window: false, closing }
     }
 
     /// Whether any request is under way.
@@ -77,9 +87,12 @@ impl Open {
         self.exchange.tunnel.store(true, Ordering::Relaxed);
     }
 
-    /// The answer has no more bytes and isn't whole.
+    /// The answer has no more bytes and isn't whole. Where its framing tells so, closing is enough,
+    /// and throws nothing away that was sent; a client of HTTP/1.0 takes a close for the end.
     pub(crate) fn breaks(&self) {
-        self.exchange.broken.store(true, Ordering::Relaxed);
+        if self.closing == Closing::Ends {
+            self.exchange.broken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The engine has the head or bytes of an answer; it asks for more once it could send them.
@@ -112,7 +125,7 @@ mod tests {
     fn an_exchange_is_open_until_its_answer_is_gone() {
         let exchange = Arc::new(Exchange::default());
         assert!(!exchange.is_called());
-        let mut open = exchange.open();
+        let mut open = exchange.open(Closing::Cuts);
         open.handed_over();
         open.handed_over();
         assert!(exchange.is_open() && exchange.is_called() && exchange.waits_for_window());
@@ -122,10 +135,12 @@ mod tests {
         drop(open);
         assert!(!exchange.is_open() && exchange.is_called() && !exchange.waits_for_window());
         assert!(!exchange.is_broken());
-        exchange.open().breaks();
+        exchange.open(Closing::Cuts).breaks();
+        assert!(!exchange.is_broken());
+        exchange.open(Closing::Ends).breaks();
         assert!(!exchange.is_open() && exchange.is_broken());
         exchange.begin_message();
         assert!(!exchange.is_called());
-        assert_eq!(exchange.begun(), 2);
+        assert_eq!(exchange.begun(), 3);
     }
 }

@@ -349,7 +349,9 @@ async fn a_cut_answer_never_ends_like_a_whole_one() {
             let ask = format!("GET {path} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n");
             client.write_all(ask.as_bytes()).await.unwrap();
             let end = client.read_to_end(&mut Vec::new()).await.map(drop).map_err(|error| error.kind());
-            assert_eq!(end, if whole { Ok(()) } else { Err(io::ErrorKind::ConnectionReset) }, "{path} {version}");
+            // HTTP/1.1 tells by its framing that something is missing.
+            let told = whole || version == "1.1";
+            assert_eq!(end, if told { Ok(()) } else { Err(io::ErrorKind::ConnectionReset) }, "{path} {version}");
             serving.await.unwrap();
         }
     })
