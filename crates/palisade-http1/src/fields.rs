@@ -1,0 +1,148 @@
+//! The fields of a message, as offsets into the bytes they arrived in.
+//!
+//! A head has a dozen fields and is asked for a handful of them, so a table that is searched from
+//! its beginning beats a map that has to be built: one allocation, no hashing, nothing copied, and
+//! the order of arrival is kept.
+
+use std::fmt;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use palisade_core::Head;
+
+use crate::fault::Fault;
+
+/// Fields in the order they were sent. Their names are in lower case.
+#[derive(Clone, Default)]
+pub struct Fields {
+    block: Bytes,
+    entries: Vec<Entry>,
+}
+
+/// Where in the block a field's name and value are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    name_at: u32,
+    name_bytes: u32,
+    value_at: u32,
+    value_bytes: u32,
+}
+
+impl Entry {
+    /// Of a field in a block smaller than 4 GiB.
+    pub(crate) fn new(name_at: usize, name_bytes: usize, value_at: usize, value_bytes: usize) -> Result<Self, Fault> {
+        let offset = |at: usize| u32::try_from(at).map_err(|_| Fault::HeadTooLarge);
+        Ok(Self {
+            name_at: offset(name_at)?,
+            name_bytes: offset(name_bytes)?,
+            value_at: offset(value_at)?,
+            value_bytes: offset(value_bytes)?,
+        })
+    }
+}
+
+impl Fields {
+    pub(crate) fn new(block: Bytes, entries: Vec<Entry>) -> Self {
+        Self { block, entries }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every field: its name, and its value without the blanks around it.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries.iter().map(|entry| (text(self.name(entry)), self.value(entry)))
+    }
+
+    /// Takes out every field whose name isn't to be kept.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let block = &self.block;
+        self.entries.retain(|entry| keep(text(part(block, entry.name_at, entry.name_bytes))));
+    }
+
+    /// The first value of a field, its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.values(name.as_bytes()).next()
+    }
+
+    /// The same fields, for engines that speak in maps. What no map can hold, a name or a number
+    /// of fields beyond 32 Ki, is not in it: [`Limits`](crate::Limits) are far below that.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::try_with_capacity(self.len()).unwrap_or_default();
+        for entry in &self.entries {
+            let name = HeaderName::from_bytes(self.name(entry));
+            let value = HeaderValue::from_maybe_shared(self.block.slice_ref(self.value(entry)));
+            if let (Ok(name), Ok(value)) = (name, value) {
+                map.try_append(name, value).ok();
+            }
+        }
+        map
+    }
+
+    /// The fields of a map, one block of bytes for all of them.
+    pub fn from_map(map: &HeaderMap) -> Self {
+        let bytes = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let mut block = BytesMut::with_capacity(bytes);
+        let mut entries = Vec::with_capacity(map.len());
+        for (name, value) in map {
+            let name_at = block.len();
+            block.put_slice(name.as_str().as_bytes());
+            let value_at = block.len();
+            block.put_slice(value.as_bytes());
+            // A map holds 32 Ki fields of 64 KiB; more than 4 GiB of them can't be told apart.
+            entries.extend(Entry::new(name_at, value_at - name_at, value_at, value.len()).ok());
+        }
+        Self { block: block.freeze(), entries }
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        part(&self.block, entry.name_at, entry.name_bytes)
+    }
+
+    fn value(&self, entry: &Entry) -> &[u8] {
+        part(&self.block, entry.value_at, entry.value_bytes)
+    }
+
+    /// Lengths are compared before bytes: most names differ in them already.
+    fn values<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        let has_name = move |entry: &&Entry| entry.name_bytes as usize == name.len() && self.name(entry) == name;
+        self.entries.iter().filter(has_name).map(|entry| self.value(entry))
+    }
+}
+
+impl Head for Fields {
+    fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8])) {
+        self.values(name.as_str().as_bytes()).for_each(see);
+    }
+
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+        self.iter().for_each(|(name, value)| see(name, value));
+    }
+
+    fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
+        self.get(name.as_str())
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
+    }
+}
+
+/// Entries lie within their block, so nothing is ever missing.
+fn part(block: &[u8], at: u32, bytes: u32) -> &[u8] {
+    block.get(at as usize..).and_then(|rest| rest.get(..bytes as usize)).unwrap_or_default()
+}
+
+/// Names are tokens, and tokens are ASCII.
+fn text(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
+}

@@ -1,0 +1,115 @@
+//! Messages as bytes.
+//!
+//! Nothing that is written here can begin another message: a part that could, which no parser and
+//! no `http` type holds, is left out or written so that it can't.
+
+use std::fmt::Write as _;
+
+use bytes::{BufMut as _, BytesMut};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::token::{has_blank_or_control, is_token};
+
+/// What ends a line, and a chunk's data.
+pub const CRLF: &[u8] = b"\r\n";
+
+/// What ends a body of chunks that has no trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The first line of a request.
+pub fn request_line(out: &mut BytesMut, method: &Method, target: &str) {
+    out.reserve(method.as_str().len() + target.len() + b"  HTTP/1.1\r\n".len());
+    out.put_slice(method.as_str().as_bytes());
+    out.put_u8(b' ');
+    put_target(out, target);
+    out.put_slice(b" HTTP/1.1\r\n");
+}
+
+/// The first line of an answer.
+pub fn status_line(out: &mut BytesMut, status: StatusCode) {
+    let reason = status.canonical_reason().unwrap_or_default();
+    out.reserve(b"HTTP/1.1 200 \r\n".len() + reason.len());
+    out.put_slice(b"HTTP/1.1 ");
+    out.put_slice(status.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(reason.as_bytes());
+    out.put_slice(CRLF);
+}
+
+/// One field. Its name is a token, and its value holds no CR, LF or NUL; else nothing is written.
+pub fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
+    let is_one_line = is_token(name.as_bytes()) && !ends_line(value);
+    debug_assert!(is_one_line, "not a field: {name:?}");
+    if !is_one_line {
+        return;
+    }
+    out.reserve(name.len() + value.len() + b": \r\n".len());
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(CRLF);
+}
+
+/// The field that gives a body's length.
+pub fn length_field(out: &mut BytesMut, length: u64) {
+    out.put_slice(b"content-length: ");
+    out.put_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.put_slice(CRLF);
+}
+
+/// The empty line after the fields.
+pub fn end_of_head(out: &mut BytesMut) {
+    out.put_slice(CRLF);
+}
+
+/// The line before a chunk's data, after which follows [`CRLF`]. An empty chunk would end the body,
+/// so none is written.
+pub fn chunk_size(out: &mut BytesMut, length: usize) {
+    debug_assert!(length > 0, "an empty chunk ends the body");
+    if length == 0 {
+        return;
+    }
+    let digits = usize::BITS.div_ceil(4) - length.leading_zeros() / 4;
+    for digit in (0..digits).rev() {
+        let digit = (length >> (digit * 4)) & 0xf;
+        out.put_u8(char::from_digit(digit as u32, 16).map_or(b'0', |digit| digit as u8));
+    }
+    out.put_slice(CRLF);
+}
+
+/// What ends a body of chunks. Trailers that would say where it ends are left out.
+pub fn last_chunk(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
+    let Some(trailers) = trailers else {
+        out.put_slice(LAST_CHUNK);
+        return;
+    };
+    out.put_slice(b"0\r\n");
+    for (name, value) in trailers {
+        if name != http::header::CONTENT_LENGTH && name != http::header::TRANSFER_ENCODING {
+            field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    out.put_slice(CRLF);
+}
+
+/// A blank or a control byte would end the target, so what holds one is escaped.
+fn put_target(out: &mut BytesMut, target: &str) {
+    if !has_blank_or_control(target.as_bytes()) {
+        out.put_slice(target.as_bytes());
+        return;
+    }
+    debug_assert!(false, "not a request target: {target:?}");
+    for byte in target.bytes() {
+        if has_blank_or_control(&[byte]) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        } else {
+            out.put_u8(byte);
+        }
+    }
+}
+
+/// Looks at all bytes without stopping, which compiles to vector instructions.
+fn ends_line(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, byte| found | (*byte == b'\r') | (*byte == b'\n') | (*byte == 0))
+}
