@@ -1,8 +1,12 @@
 //! Changes to a head, as data.
 //!
-//! Policies say what should change; the engine applies it while it writes the head.
+//! Policies say what should change; nobody changes a head. What leaves is the head that came and
+//! the changes beside it ([`Edited`]), merged while an engine writes them. So an unchanged field
+//! is copied once, from the bytes that were read to the bytes that are written.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::head::Head;
 
 /// One change to a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,56 +21,149 @@ pub enum Edit {
 
 /// Changes in the order they are made. Empty ones hold no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderEdits(Vec<Edit>);
+pub struct HeaderEdits {
+    edits: Vec<Edit>,
+    /// Marks of the names that are set or removed. A name without its mark here is neither.
+    replaced: Marks,
+}
+
+/// A head and what becomes of it.
+#[derive(Clone, Copy)]
+pub struct Edited<'a> {
+    /// What came.
+    pub head: &'a dyn Head,
+    /// What changes.
+    pub edits: &'a HeaderEdits,
+}
+
+/// A set of names that may hold more than was put in, so that most names need no comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Marks(u64);
+
+impl Marks {
+    const NONE: Self = Self(0);
+
+    /// The mark of one name: its length and the ends of it tell most names of a head apart.
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let at = |place: Option<&u8>| place.copied().map_or(0, usize::from);
+        let mixed = bytes.len() * 7 + at(bytes.first()) * 3 + at(bytes.last());
+        Self(1 << (mixed % 64))
+    }
+
+    fn holds(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Edit {
+    /// The field that changes.
+    pub fn name(&self) -> &HeaderName {
+        match self {
+            Self::Set(name, _) | Self::Append(name, _) | Self::Remove(name) => name,
+        }
+    }
+
+    /// The field that is sent, if one is.
+    fn sent(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        match self {
+            Self::Set(name, value) | Self::Append(name, value) => Some((name, value)),
+            Self::Remove(_) => None,
+        }
+    }
+
+    /// Whether what stood there before is not sent.
+    fn replaces(&self) -> bool {
+        match self {
+            Self::Set(..) | Self::Remove(_) => true,
+            Self::Append(..) => false,
+        }
+    }
+}
 
 impl HeaderEdits {
     /// No change.
     pub const fn none() -> Self {
-        Self(Vec::new())
+        Self { edits: Vec::new(), replaced: Marks::NONE }
     }
 
     /// Makes room for so many changes at once.
     pub fn reserve(&mut self, edits: usize) {
-        self.0.reserve(edits);
+        self.edits.reserve(edits);
     }
 
     /// The field is sent exactly once, with this value.
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push(Edit::Set(name, value));
+        self.push(Edit::Set(name, value));
     }
 
     /// The field is sent once more.
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push(Edit::Append(name, value));
+        self.push(Edit::Append(name, value));
     }
 
     /// The field is not sent.
     pub fn remove(&mut self, name: HeaderName) {
-        self.0.push(Edit::Remove(name));
+        self.push(Edit::Remove(name));
+    }
+
+    fn push(&mut self, edit: Edit) {
+        if edit.replaces() {
+            self.replaced = self.replaced.with(Marks::of(edit.name().as_str()));
+        }
+        self.edits.push(edit);
     }
 
     /// Adds the changes of `later` after these.
     pub fn extend(&mut self, later: Self) {
-        if self.0.is_empty() {
-            self.0 = later.0;
+        if self.edits.is_empty() {
+            *self = later;
         } else {
-            self.0.extend(later.0);
+            self.replaced = self.replaced.with(later.replaced);
+            self.edits.extend(later.edits);
         }
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.edits.is_empty()
     }
 
     /// The changes, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Edit> {
-        self.0.iter()
+        self.edits.iter()
+    }
+
+    /// Whether a field of this name that came is sent.
+    fn keeps(&self, name: &str) -> bool {
+        !self.replaced.holds(Marks::of(name))
+            || !self.edits.iter().any(|edit| edit.replaces() && edit.name().as_str() == name)
+    }
+
+    /// The fields that are sent beside those that came and are kept.
+    fn sent(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.edits.iter().enumerate().filter_map(|(place, edit)| {
+            let (name, value) = edit.sent()?;
+            let later = self.edits.get(place + 1..).unwrap_or_default();
+            let mark = Marks::of(name.as_str());
+            let replaced = match edit {
+                // Nearly every name is replaced once, by this edit itself.
+                Edit::Set(..) | Edit::Append(..) if self.replaced.holds(mark) => {
+                    later.iter().any(|other| other.replaces() && other.name() == name)
+                }
+                Edit::Set(..) | Edit::Append(..) | Edit::Remove(_) => false,
+            };
+            (!replaced).then_some((name, value))
+        })
     }
 
     /// Makes the changes in a map.
     pub fn apply(self, head: &mut HeaderMap) {
-        for edit in self.0 {
+        for edit in self.edits {
             match edit {
                 Edit::Set(name, value) => {
                     head.insert(name, value);
@@ -82,9 +179,52 @@ impl HeaderEdits {
     }
 }
 
+impl Edited<'_> {
+    /// The same as a map, for engines that speak in maps. Fields that no map can hold are left out;
+    /// what an engine has parsed always can.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(32);
+        self.head.fields(&mut |name, value| {
+            if self.edits.keeps(name)
+                && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        });
+        for (name, value) in self.edits.sent() {
+            map.append(name.clone(), value.clone());
+        }
+        map
+    }
+}
+
+impl Head for Edited<'_> {
+    fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8])) {
+        if self.edits.keeps(name.as_str()) {
+            self.head.each(name, see);
+        }
+        for (_, value) in self.edits.sent().filter(|(sent, _)| *sent == name) {
+            see(value.as_bytes());
+        }
+    }
+
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+        self.head.fields(&mut |name, value| {
+            if self.edits.keeps(name) {
+                see(name, value);
+            }
+        });
+        for (name, value) in self.edits.sent() {
+            see(name.as_str(), value.as_bytes());
+        }
+    }
+}
+
 impl FromIterator<Edit> for HeaderEdits {
     fn from_iter<I: IntoIterator<Item = Edit>>(edits: I) -> Self {
-        Self(edits.into_iter().collect())
+        let mut all = Self::none();
+        edits.into_iter().for_each(|edit| all.push(edit));
+        all
     }
 }
 
@@ -94,5 +234,65 @@ impl<'a> IntoIterator for &'a HeaderEdits {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> impl Strategy<Value = HeaderName> {
+        // Few of them, some with the same mark, so that edits meet.
+        prop::sample::select(vec!["a", "b", "server", "vary", "x-forwarded-host", "x-forwarded-port", "etag"])
+            .prop_map(HeaderName::from_static)
+    }
+
+    fn value() -> impl Strategy<Value = HeaderValue> {
+        "[a-z]{0,4}".prop_map(|text| HeaderValue::try_from(text).unwrap())
+    }
+
+    fn edit() -> impl Strategy<Value = Edit> {
+        prop_oneof![
+            (name(), value()).prop_map(|(name, value)| Edit::Set(name, value)),
+            (name(), value()).prop_map(|(name, value)| Edit::Append(name, value)),
+            name().prop_map(Edit::Remove),
+        ]
+    }
+
+    fn listed(head: &dyn Head) -> Vec<(String, Vec<u8>)> {
+        let mut fields = Vec::new();
+        head.fields(&mut |name, value| fields.push((name.to_owned(), value.to_vec())));
+        // Sorted by name alone, so that values of one name stay in their order.
+        fields.sort_by(|one, other| one.0.cmp(&other.0));
+        fields
+    }
+
+    proptest! {
+        /// The head with its changes beside it is the head after each change was made, whoever
+        /// looks at it and however.
+        #[test]
+        fn edited_is_what_editing_makes(
+            fields in prop::collection::vec((name(), value()), 0..8),
+            edits in prop::collection::vec(edit(), 0..10),
+            asked in name(),
+        ) {
+            let mut head = HeaderMap::new();
+            fields.into_iter().for_each(|(name, value)| drop(head.append(name, value)));
+            let edits: HeaderEdits = edits.into_iter().collect();
+            let edited = Edited { head: &head, edits: &edits };
+            let mut made = head.clone();
+            edits.clone().apply(&mut made);
+            prop_assert_eq!(listed(&edited), listed(&made));
+            prop_assert_eq!(edited.to_map(), made.clone());
+            let values = |head: &dyn Head| {
+                let mut values = Vec::new();
+                head.each(&asked, &mut |value| values.push(value.to_vec()));
+                values
+            };
+            prop_assert_eq!(values(&edited), values(&made));
+            prop_assert_eq!(edited.first(&asked).map(<[u8]>::to_vec), made.first(&asked).map(<[u8]>::to_vec));
+        }
     }
 }

@@ -40,6 +40,12 @@ pub trait Head: Sync {
     }
 }
 
+/// A head that fields can be taken out of: what no client may say is gone before anybody looks.
+pub trait Sift: Head {
+    /// Takes out every field whose name, in lower case, isn't to be kept.
+    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool);
+}
+
 /// A field that should be sent at most once: a second copy is an answer of its own, because two
 /// readers could each believe another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,5 +73,14 @@ impl Head for HeaderMap {
 
     fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
         self.get(name).map(http::HeaderValue::as_bytes)
+    }
+}
+
+impl Sift for HeaderMap {
+    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
+        let drop: Vec<_> = self.keys().filter(|name| !keep(name.as_str())).cloned().collect();
+        for name in drop {
+            self.remove(name);
+        }
     }
 }

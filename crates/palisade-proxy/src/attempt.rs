@@ -7,22 +7,22 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::HOST;
-use http::request::Parts;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use palisade_core::{Monotonic, Reason};
+use palisade_core::{Edited, Head, HeaderEdits, Monotonic, Reason};
 use tokio::sync::oneshot;
 
 use crate::body::{Outgoing, Progress, Streamable};
 use crate::deadline::Deadline;
 use crate::error::{ConnectError, Failure};
+use crate::head::AnswerHead;
 use crate::http1::{self, Switched};
 use crate::http2;
 use crate::lease::Lease;
-use crate::replay::Replay;
 use crate::retry::Cause;
 use crate::server::{Flight, Server};
 use crate::settings::{Protocol, Timeouts};
@@ -30,9 +30,13 @@ use crate::upstream::Upstream;
 use crate::wire::TooMuch;
 
 /// What a try sends.
-pub(crate) struct Message<B> {
-    pub(crate) head: Parts,
-    pub(crate) body: Outgoing<B>,
+pub(crate) struct Message<'a, B> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a str,
+    pub(crate) head: &'a dyn Head,
+    pub(crate) edits: HeaderEdits,
+    /// Gone once any of it may have been sent.
+    pub(crate) body: Option<Outgoing<B>>,
 }
 
 /// How a try is made.
@@ -61,7 +65,9 @@ pub(crate) enum Switch {
 
 /// An answer's head, with everything that its body needs.
 pub(crate) struct Answered<B: 'static> {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) status: StatusCode,
+    pub(crate) head: AnswerHead,
+    pub(crate) incoming: Incoming,
     pub(crate) lease: Lease<B>,
     pub(crate) switched: Option<oneshot::Receiver<Switched>>,
 }
@@ -77,7 +83,7 @@ impl<B: Streamable> Upstream<B> {
     pub(crate) async fn attempt(
         &self,
         server: &Rc<Server<B>>,
-        message: &mut Option<Message<B>>,
+        message: &mut Message<'_, B>,
         terms: &Terms<'_>,
         now: Monotonic,
     ) -> Result<Answered<B>, Failed> {
@@ -92,7 +98,7 @@ impl<B: Streamable> Upstream<B> {
     async fn attempt_http1(
         &self,
         flight: Flight<B>,
-        message: &mut Option<Message<B>>,
+        message: &mut Message<'_, B>,
         terms: &Terms<'_>,
     ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
@@ -118,20 +124,24 @@ impl<B: Streamable> Upstream<B> {
         };
         let read_before = lease.line.meter.read();
         lease.line.meter.expect_head();
-        let (Some(sender), Some(Message { head, body })) = (&mut lease.sender, message.take()) else {
+        let (Some(sender), Some(body)) = (&mut lease.sender, message.body.take()) else {
             return Err(Failed::canceled());
         };
-        let replay = self.replay(&head, &body);
-        let answer = wait(sender.try_send_request(Request::from_parts(head, body)), terms).await;
+        let kept = Kept::of(message.method, &body);
+        let request = match message.to_request(body) {
+            Ok(request) => request,
+            Err(failed) => return Err(failed),
+        };
+        let answer = wait(sender.try_send_request(request), terms).await;
         lease.line.meter.expect_body();
         match answer {
             Ok(response) => {
                 server.answered();
-                Ok(Answered { response, lease: Lease::Http1(lease), switched })
+                Ok(Answered::new(response, Lease::Http1(lease), switched))
             }
             Err(error) => {
                 let heard = if lease.line.meter.read() == read_before { Heard::Nothing } else { Heard::Something };
-                Err(failed(error, heard, replay, terms.progress, message))
+                Err(failed(error, heard, kept, terms.progress, message))
             }
         }
     }
@@ -139,7 +149,7 @@ impl<B: Streamable> Upstream<B> {
     async fn attempt_http2(
         &self,
         flight: Flight<B>,
-        message: &mut Option<Message<B>>,
+        message: &mut Message<'_, B>,
         terms: &Terms<'_>,
     ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
@@ -155,33 +165,87 @@ impl<B: Streamable> Upstream<B> {
         };
         let mut sender = line.sender();
         let lease = line.lend(flight, terms.progress.cloned());
-        let Some(Message { mut head, body }) = message.take() else { return Err(Failed::canceled()) };
-        to_absolute_form(&mut head, &server);
-        let replay = self.replay(&head, &body);
-        match wait(sender.try_send_request(Request::from_parts(head, body)), terms).await {
+        let Some(body) = message.body.take() else { return Err(Failed::canceled()) };
+        let kept = Kept::of(message.method, &body);
+        let mut request = match message.to_request(body) {
+            Ok(request) => request,
+            Err(failed) => return Err(failed),
+        };
+        to_absolute_form(&mut request, &server);
+        match wait(sender.try_send_request(request), terms).await {
             Ok(response) => {
                 server.answered();
-                Ok(Answered { response, lease: Lease::Http2(lease), switched: None })
+                Ok(Answered::new(response, Lease::Http2(lease), None))
             }
             Err(error) => {
                 if matches!(error, NoHead::Late) {
                     lease.retire();
                 }
                 let heard = error.heard_of_stream();
-                Err(failed(error, heard, replay, terms.progress, message))
+                Err(failed(error, heard, kept, terms.progress, message))
             }
         }
-    }
-
-    /// What is kept to send a request again that may have been written.
-    fn replay(&self, head: &Parts, body: &Outgoing<B>) -> Option<Replay<'_>> {
-        let repeatable = head.method.is_idempotent() && matches!(body, Outgoing::Empty);
-        repeatable.then(|| Replay::of(head, &self.spare))
     }
 
     fn not_connected(&self, flight: &Flight<B>, error: &ConnectError) -> Failed {
         flight.failed(self.ambient.now());
         Failed { cause: Cause::Connect, failure: Failure::upstream(Reason::UpstreamUnreachable, error) }
+    }
+}
+
+impl<B: Streamable> Message<'_, B> {
+    /// The message as hyper takes it. Framing is made anew from the body that there is.
+    fn to_request(&self, body: Outgoing<B>) -> Result<Request<Outgoing<B>>, Failed> {
+        // A target that came through an engine which takes more than the `http` crate does.
+        let Ok(target) = PathAndQuery::try_from(self.target) else {
+            let detail = "the target can't be sent over this protocol".to_owned();
+            let failure = Failure::Upstream { reason: Reason::HttpMalformed, detail };
+            return Err(Failed { cause: Cause::Other, failure });
+        };
+        let size = body.size_hint().exact();
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from(target);
+        let mut head = Edited { head: self.head, edits: &self.edits }.to_map();
+        // Without it some applications refuse a request whose method usually has a body.
+        if size == Some(0) && expects_body(self.method) {
+            head.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        // Without it a body of unknown length would not be sent with methods that rarely have one.
+        if size.is_none() && matches!(*self.method, Method::GET | Method::HEAD) {
+            head.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        *request.headers_mut() = head;
+        Ok(request)
+    }
+}
+
+/// Whether a method usually has a body.
+pub(crate) fn expects_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+impl<B> Answered<B> {
+    fn new(response: Response<Incoming>, lease: Lease<B>, switched: Option<oneshot::Receiver<Switched>>) -> Self {
+        let (head, incoming) = response.into_parts();
+        Self { status: head.status, head: head.headers.into(), incoming, lease, switched }
+    }
+}
+
+/// Whether a request may be sent again that may have been written: only one without a body, since
+/// that can be read once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Empty,
+}
+
+impl Kept {
+    fn of<B>(method: &Method, body: &Outgoing<B>) -> Self {
+        match body {
+            Outgoing::Empty if method.is_idempotent() => Self::Empty,
+            Outgoing::Empty | Outgoing::Streamed { .. } => Self::Nothing,
+        }
     }
 }
 
@@ -230,9 +294,9 @@ async fn wait<B>(
 fn failed<B>(
     error: NoHead<B>,
     heard: Heard,
-    replay: Option<Replay<'_>>,
+    kept: Kept,
     progress: Option<&Rc<Progress>>,
-    message: &mut Option<Message<B>>,
+    message: &mut Message<'_, B>,
 ) -> Failed {
     let mut error = match error {
         NoHead::Late => {
@@ -249,12 +313,13 @@ fn failed<B>(
     let reason = if is_malformed(&error) { Reason::UpstreamMalformed } else { Reason::UpstreamReset };
     let failure = Failure::upstream(reason, &error);
     if let Some(request) = unsent {
-        let (head, body) = request.into_parts();
-        *message = Some(Message { head, body });
+        message.body = Some(request.into_body());
         return Failed { cause: Cause::Unsent, failure };
     }
-    let head = replay.and_then(|replay| replay.restore());
-    *message = head.map(|head| Message { head, body: Outgoing::Empty });
+    message.body = match kept {
+        Kept::Empty => Some(Outgoing::Empty),
+        Kept::Nothing => None,
+    };
     let cause = if heard == Heard::Nothing && reason == Reason::UpstreamReset { Cause::Closed } else { Cause::Other };
     Failed { cause, failure }
 }
@@ -305,22 +370,19 @@ fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'
 }
 
 /// HTTP/2 wants the authority in the target and no `Host`.
-fn to_absolute_form<B>(head: &mut Parts, server: &Server<B>) {
-    head.headers.remove(http::header::CONNECTION);
-    let host = head.headers.remove(HOST);
-    if head.uri.authority().is_some() {
-        return;
-    }
+fn to_absolute_form<B>(request: &mut Request<Outgoing<B>>, server: &Server<B>) {
+    request.headers_mut().remove(CONNECTION);
+    let host = request.headers_mut().remove(HOST);
     let authority = host.as_ref().unwrap_or(&server.authority);
     let Ok(authority) = Authority::try_from(authority.as_bytes()) else { return };
     let scheme = match server.address {
         crate::address::Address::Https(_) => Scheme::HTTPS,
         crate::address::Address::Http(_) | crate::address::Address::Unix(_) => Scheme::HTTP,
     };
-    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let absolute = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
     if let Ok(absolute) = absolute {
-        head.uri = absolute;
+        *request.uri_mut() = absolute;
     }
 }
 

@@ -5,22 +5,32 @@
 //! that lists fields which decide about routing, framing or authentication in `Connection` wants
 //! them dropped between two readers; that is refused instead.
 //!
-//! The caller adds fields of its own after this step, so that `Connection` can't remove them.
+//! The caller's own changes come after these, so that `Connection` can't remove what it adds.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING,
 };
 use http::{Method, StatusCode};
+use palisade_core::{Head, HeaderEdits, Single};
 
 use crate::retry::Payload;
 use crate::trailers::Trailers;
 use crate::websocket::{self, Accept};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-
-/// Fields that no `Connection` may name.
-const NEVER_NAMED: [HeaderName; 5] = [HOST, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, AUTHORIZATION];
+/// Fields that no `Connection` may name: they belong to the message, or to the handshake that
+/// `Connection` itself announces.
+const NEVER_NAMED: [HeaderName; 9] = [
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    AUTHORIZATION,
+    SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
+];
 
 /// A head that breaks a rule on which every reader must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,123 +67,152 @@ struct Present {
 }
 
 impl Present {
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(head: &dyn Head) -> Self {
         let mut present = Self::default();
-        for name in headers.keys() {
-            match name.as_str() {
-                "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" => present.hop_by_hop = true,
-                "content-length" => present.length = true,
-                "expect" => present.expect = true,
-                "trailer" => present.trailer = true,
-                other => present.hop_by_hop |= other.starts_with("proxy-"),
-            }
-        }
+        head.fields(&mut |name, _| match name {
+            "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" => present.hop_by_hop = true,
+            "content-length" => present.length = true,
+            "expect" => present.expect = true,
+            "trailer" => present.trailer = true,
+            other => present.hop_by_hop |= other.starts_with("proxy-"),
+        });
         present
     }
 }
 
-/// Removes what holds for the client's connection from a request's head.
+/// What of a request's head holds for the client's connection, to be removed. A trailer may be
+/// announced if `keep` lets its name, in lower case, pass.
 ///
 /// # Errors
 /// When `Connection` names a field that decides about routing, framing or authentication.
-pub fn prepare(method: &Method, headers: &mut HeaderMap, payload: Payload) -> Result<Prepared, Malformed> {
-    let present = Present::of(headers);
+pub fn prepare(
+    method: &Method,
+    head: &dyn Head,
+    payload: Payload,
+    keep: &dyn Fn(&str) -> bool,
+    edits: &mut HeaderEdits,
+) -> Result<Prepared, Malformed> {
+    let present = Present::of(head);
     let mut prepared = Prepared::default();
     if present.hop_by_hop {
-        prepared.upgrade = websocket::offered(method, headers, payload);
-        let takes_trailers = takes_trailers(headers);
-        remove_hop_by_hop(headers)?;
+        prepared.upgrade = websocket::offered(method, head, payload);
+        remove_hop_by_hop(head, edits)?;
         if prepared.upgrade.is_some() {
-            websocket::switch(headers);
-        } else if takes_trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            websocket::switch(edits);
+        } else if takes_trailers(head) {
+            edits.set(TE, HeaderValue::from_static("trailers"));
+            edits.set(CONNECTION, HeaderValue::from_static("te"));
         }
     }
     if present.expect {
         // We answer it; the application gets the body in any case.
-        headers.remove(EXPECT);
+        edits.remove(EXPECT);
+    }
+    if present.length {
+        // Framing is made anew from the body that there is, whatever the head says.
+        edits.remove(CONTENT_LENGTH);
     }
     if present.trailer {
-        prepared.trailers = Trailers::announced(headers);
+        prepared.trailers = Trailers::announced(head, keep, edits);
     }
     Ok(prepared)
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    headers.get_all(TE).iter().any(|value| {
-        let codings = value.as_bytes().split(|byte| *byte == b',');
-        codings.map(<[u8]>::trim_ascii).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
-    })
+fn takes_trailers(head: &dyn Head) -> bool {
+    lists(head, &TE, b"trailers")
 }
 
-/// Removes what holds for the application's connection from an answer's head, and its framing,
+/// Whether a field that is a list has an element, in any case.
+pub(crate) fn lists(head: &dyn Head, name: &HeaderName, element: &[u8]) -> bool {
+    let mut found = false;
+    head.each(name, &mut |value| {
+        found |= value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(element));
+    });
+    found
+}
+
+/// What of an answer's head holds for the application's connection, to be removed, and its framing,
 /// which is made anew: only where there is no body is its length information that must be kept.
 ///
 /// # Errors
 /// When the head says in two ways where the body ends, or in one that nobody understands.
-pub(crate) fn receive(method: &Method, status: StatusCode, headers: &mut HeaderMap) -> Result<Trailers, Malformed> {
-    let present = Present::of(headers);
+pub(crate) fn receive(
+    method: &Method,
+    status: StatusCode,
+    head: &dyn Head,
+    edits: &mut HeaderEdits,
+) -> Result<Trailers, Malformed> {
+    let present = Present::of(head);
     if present.hop_by_hop {
-        check_encoding(headers, present)?;
-        remove_hop_by_hop(headers)?;
+        check_encoding(head, present)?;
+        remove_hop_by_hop(head, edits)?;
     }
     if present.length {
-        rebuild_length(method, status, headers);
+        rebuild_length(method, status, head, edits);
     }
-    Ok(if present.trailer { Trailers::announced(headers) } else { Trailers::default() })
+    Ok(if present.trailer { Trailers::announced(head, &|_| true, edits) } else { Trailers::default() })
 }
 
-fn check_encoding(headers: &HeaderMap, present: Present) -> Result<(), Malformed> {
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return Ok(()) };
-    if present.length {
-        return Err(Malformed::BothLengths);
+fn check_encoding(head: &dyn Head, present: Present) -> Result<(), Malformed> {
+    match head.single(&TRANSFER_ENCODING) {
+        Single::Absent => Ok(()),
+        Single::One(_) | Single::Repeated if present.length => Err(Malformed::BothLengths),
+        Single::One(encoding) if encoding.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        Single::One(_) | Single::Repeated => Err(Malformed::TransferEncoding),
     }
-    if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Malformed::TransferEncoding);
-    }
-    Ok(())
 }
 
 /// The answer to `HEAD` and a 304 tell a length that their missing body can't. Elsewhere it
 /// follows from the body itself.
-fn rebuild_length(method: &Method, status: StatusCode, headers: &mut HeaderMap) {
-    let first = headers.remove(CONTENT_LENGTH);
-    if let Some(length) = first
-        && (method == Method::HEAD || status == StatusCode::NOT_MODIFIED)
-        && length.as_bytes().iter().all(u8::is_ascii_digit)
-    {
-        headers.insert(CONTENT_LENGTH, length);
-    }
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Malformed> {
-    let mut named = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        for token in value.as_bytes().split(|byte| *byte == b',') {
-            let token = token.trim_ascii();
-            // The usual two values name no field that could be there.
-            if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
-                continue;
-            }
-            if let Ok(name) = HeaderName::from_bytes(token) {
-                if NEVER_NAMED.contains(&name) {
-                    return Err(Malformed::Connection);
-                }
-                named.push(name);
-            }
+fn rebuild_length(method: &Method, status: StatusCode, head: &dyn Head, edits: &mut HeaderEdits) {
+    if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+        match head.single(&CONTENT_LENGTH) {
+            Single::One(digits) if digits.iter().all(u8::is_ascii_digit) => return,
+            Single::One(_) | Single::Repeated | Single::Absent => {}
         }
     }
-    named.extend(headers.keys().filter(|name| name.as_str().starts_with("proxy-")).cloned());
-    for name in [CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE].iter().chain(&named) {
-        headers.remove(name);
+    edits.remove(CONTENT_LENGTH);
+}
+
+/// Fields that hold for one connection, whoever names them. Only those that are there become
+/// changes.
+fn remove_hop_by_hop(head: &dyn Head, edits: &mut HeaderEdits) -> Result<(), Malformed> {
+    let mut result = Ok(());
+    head.fields(&mut |name, value| {
+        let is_hop_by_hop = matches!(name, "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade")
+            || name.starts_with("proxy-");
+        if is_hop_by_hop && let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            edits.remove(name);
+        }
+        if name == "connection" {
+            result = result.and(remove_named(value, edits));
+        }
+    });
+    result
+}
+
+/// Removes what a `Connection` names.
+fn remove_named(value: &[u8], edits: &mut HeaderEdits) -> Result<(), Malformed> {
+    for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        // The usual two values name no field that could be there.
+        if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
+            continue;
+        }
+        if let Ok(name) = HeaderName::from_bytes(token) {
+            if NEVER_NAMED.contains(&name) {
+                return Err(Malformed::Connection);
+            }
+            edits.remove(name);
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+    use palisade_core::Edited;
+
     use super::*;
 
     fn headers(text: &str) -> HeaderMap {
@@ -189,9 +228,9 @@ mod tests {
     }
 
     fn request(before: &str) -> String {
-        let mut fields = headers(before);
-        match prepare(&Method::GET, &mut fields, Payload::Empty) {
-            Ok(_) => text(&fields),
+        let (fields, mut edits) = (headers(before), HeaderEdits::none());
+        match prepare(&Method::GET, &fields, Payload::Empty, &|_| true, &mut edits) {
+            Ok(_) => text(&Edited { head: &fields, edits: &edits }.to_map()),
             Err(malformed) => format!("{malformed:?}"),
         }
     }
@@ -215,6 +254,7 @@ mod tests {
             ("connection: content-type", "Connection"),
             ("connection: cookie", "Connection"),
             ("connection: authorization", "Connection"),
+            ("connection: upgrade, sec-websocket-key", "Connection"),
             ("upgrade: websocket | connection: upgrade | sec-websocket-version: 13", "sec-websocket-version: 13"),
             (
                 "upgrade: WebSocket | connection: keep-alive, Upgrade | sec-websocket-version: 13 | sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
@@ -233,7 +273,8 @@ mod tests {
             (Method::GET, 200, "connection: x-internal | x-internal: 1 | proxy-authenticate: x", ""),
             (Method::GET, 200, "upgrade: h2c | a: 1", "a: 1"),
             (Method::HEAD, 200, "content-length: 5", "content-length: 5"),
-            (Method::GET, 304, "content-length: 5 | content-length: 5", "content-length: 5"),
+            (Method::GET, 304, "content-length: 5", "content-length: 5"),
+            (Method::GET, 304, "content-length: 5 | content-length: 5", ""),
             (Method::HEAD, 200, "content-length: 5, 5", ""),
             (Method::GET, 204, "content-length: 0", ""),
             (Method::GET, 200, "content-length: 5 | transfer-encoding: chunked", "BothLengths"),
@@ -242,9 +283,9 @@ mod tests {
             (Method::GET, 200, "transfer-encoding: chunked | transfer-encoding: chunked", "TransferEncoding"),
             (Method::GET, 200, "connection: content-type | content-type: text/html", "Connection"),
         ] {
-            let mut fields = headers(before);
-            let seen = match receive(&method, StatusCode::from_u16(status).unwrap(), &mut fields) {
-                Ok(_) => text(&fields),
+            let (fields, mut edits) = (headers(before), HeaderEdits::none());
+            let seen = match receive(&method, StatusCode::from_u16(status).unwrap(), &fields, &mut edits) {
+                Ok(_) => text(&Edited { head: &fields, edits: &edits }.to_map()),
                 Err(malformed) => format!("{malformed:?}"),
             };
             assert_eq!(seen, after, "{method} {status} {before}");

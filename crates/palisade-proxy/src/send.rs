@@ -3,26 +3,39 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
-use http_body::Body;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, StatusCode};
 use palisade_core::record::Attempt;
 use palisade_core::trace::{self, SENTRY_TRACE, TRACEPARENT};
-use palisade_core::{Monotonic, Reason, SpanId, TraceId, media};
+use palisade_core::{Edited, Head, HeaderEdits, Monotonic, Reason, SpanId, TraceId, media};
 
 use crate::admission::Permit;
 use crate::attempt::{Answered, Connection, Message, Switch, Terms, latency};
 use crate::body::{Outgoing, RequestBody, ResponseBody, Source, Streamable};
 use crate::error::Failure;
+use crate::head::AnswerHead;
 use crate::hop::{self, Malformed, Prepared};
 use crate::lease::Lease;
 use crate::retry::{Cause, Payload, may_retry};
-use crate::server::Server;
 use crate::settings::{HostHeader, Timeouts};
 use crate::tunnel::Tunnel;
 use crate::upstream::Upstream;
 use crate::websocket;
+
+/// A request for the application. The head is the client's; what differs in it is beside it.
+pub struct Outbound<'a, B> {
+    /// The method.
+    pub method: &'a Method,
+    /// A path and query, or `*`.
+    pub target: &'a str,
+    /// The client's head.
+    pub head: &'a dyn Head,
+    /// What the application receives in place of it. [`hop::prepare`] has taken the framing out,
+    /// which is made anew.
+    pub edits: HeaderEdits,
+    /// The body.
+    pub body: RequestBody<B>,
+}
 
 /// What the proxy has to know of a request beside the request.
 #[derive(Debug)]
@@ -74,10 +87,23 @@ pub struct Sent<B: 'static> {
 #[derive(Debug)]
 pub enum Answer<B: 'static> {
     /// A final answer, streamed.
-    Response(Response<ResponseBody<B>>),
+    Response(Received<ResponseBody<B>>),
     /// A 101 that opens the WebSocket that was asked for. The client is to get this head, and the
     /// tunnel both connections.
-    Switch(Response<()>, Tunnel<B>),
+    Switch(Received<Tunnel<B>>),
+}
+
+/// An answer as it came, and what of it is not for the client.
+#[derive(Debug)]
+pub struct Received<T> {
+    /// The status.
+    pub status: StatusCode,
+    /// The head.
+    pub head: AnswerHead,
+    /// Fields of the connection, and framing, which is made anew.
+    pub edits: HeaderEdits,
+    /// What follows the head.
+    pub body: T,
 }
 
 impl<B> Sent<B> {
@@ -98,20 +124,19 @@ struct Trip {
 impl<B: Streamable> Upstream<B> {
     /// Sends a request and gives the answer as soon as its head is there, even if the request's
     /// body is still being read. The head is final but for `traceparent`, `Host` where it is the
-    /// upstream's, and framing; its target is a path and query.
+    /// upstream's, and framing.
     ///
     /// Dropping the future, or the answer's body before its end, cancels the exchange at once.
-    pub async fn send(&self, request: Request<RequestBody<B>>, ask: Ask) -> Sent<B> {
+    pub async fn send(&self, request: Outbound<'_, B>, ask: Ask) -> Sent<B> {
         let Ask { began, timeouts, trace, prepared, permit } = ask;
-        let (head, body) = request.into_parts();
-        let (method, payload) = (head.method.clone(), body.payload());
+        let Outbound { method, target, head, edits, body } = request;
+        let payload = body.payload();
         let body = Outgoing::new(body, prepared.trailers, &self.ambient, || {
             permit.as_ref().map(|permit| Rc::clone(permit.place()))
         });
         let progress = body.progress();
-        let mut message = Message { head, body };
-        self.frame(&mut message);
-        let mut message = Some(message);
+        let mut message = Message { method, target, head, edits, body: Some(body) };
+        let names_host = Edited { head, edits: &message.edits }.first(&HOST).is_some_and(|host| !host.is_empty());
         let deadline = self.deadlines.deadline();
         let switch = if prepared.upgrade.is_some() { Switch::Asked } else { Switch::No };
         let mut trip = Trip { attempts: Vec::with_capacity(1), tried: 0, retries: 0, connection: Connection::Any };
@@ -122,8 +147,10 @@ impl<B: Streamable> Upstream<B> {
                 return trip.failed(Failure::Upstream { reason: Reason::UpstreamUnreachable, detail: String::new() });
             };
             let span_id = self.ambient.span_id();
-            if let Some(message) = &mut message {
-                self.address(&mut message.head, server, trace, span_id);
+            tell(&mut message.edits, trace, span_id);
+            // A request of HTTP/1.0 may name no host; ours to the application has to.
+            if self.settings.host == HostHeader::Upstream || !names_host {
+                message.edits.set(HOST, server.authority.clone());
             }
             let tried = now;
             let terms = Terms {
@@ -147,8 +174,8 @@ impl<B: Streamable> Upstream<B> {
                     if let (Some(permit), Some(latency)) = (&permit, latency(tried, now, progress.as_ref())) {
                         permit.answered(latency, now);
                     }
-                    let received = Received { method, timeouts, deadline, permit, upgrade: prepared.upgrade };
-                    let answer = received.answer(answered);
+                    let expected = Expected { method, timeouts, deadline, permit, upgrade: prepared.upgrade };
+                    let answer = expected.answer(answered);
                     attempt.error = answer.as_ref().err().and_then(Failure::reason);
                     trip.attempts.push(attempt);
                     return Sent { answer, attempts: trip.attempts };
@@ -158,56 +185,24 @@ impl<B: Streamable> Upstream<B> {
             attempt.error = failed.failure.reason();
             trip.attempts.push(attempt);
             trip.tried |= bit;
-            if message.is_none() || !trip.may_retry(failed.cause, &method, payload, self, now) {
+            if message.body.is_none() || !trip.may_retry(failed.cause, method, payload, self, now) {
                 return trip.failed(failed.failure);
             }
         }
     }
+}
 
-    /// What depends on the server and the try.
-    fn address(&self, head: &mut Parts, server: &Server<B>, trace: Trace, span_id: SpanId) {
-        if let Ok(value) = HeaderValue::from_bytes(&trace::traceparent(trace.id, span_id)) {
-            head.headers.insert(TRACEPARENT, value);
-        }
-        head.headers.remove(SENTRY_TRACE);
-        if let Sentry::Told { flag } = trace.sentry
-            && let Ok(value) = HeaderValue::from_bytes(&trace::sentry_trace(trace.id, span_id, flag))
-        {
-            head.headers.insert(SENTRY_TRACE, value);
-        }
-        match self.settings.host {
-            // A request of HTTP/1.0 may name no host; ours to the application has to.
-            HostHeader::Keep if head.headers.get(HOST).is_some_and(|host| !host.is_empty()) => {}
-            HostHeader::Keep => {
-                head.headers.insert(HOST, server.authority.clone());
-            }
-            HostHeader::Upstream => {
-                head.headers.insert(HOST, server.authority.clone());
-            }
-        }
+/// Tells the application of the trace, with the span of one try.
+fn tell(edits: &mut HeaderEdits, trace: Trace, span_id: SpanId) {
+    if let Ok(value) = HeaderValue::from_bytes(&trace::traceparent(trace.id, span_id)) {
+        edits.set(TRACEPARENT, value);
     }
-
-    /// Framing is made anew from the body that there is, whatever the head says.
-    fn frame(&self, message: &mut Message<B>) {
-        let Message { head, body } = message;
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
-        let size = match body {
-            Outgoing::Empty => Some(0),
-            Outgoing::Streamed { .. } => body.size_hint().exact(),
-        };
-        let declared = head.headers.get(CONTENT_LENGTH).map(|length| parse(length.as_bytes()));
-        if declared.is_some_and(|declared| declared != size) {
-            head.headers.remove(CONTENT_LENGTH);
-        }
-        // Without it some applications refuse a request whose method usually has a body.
-        let expects_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-        if size == Some(0) && expects_body && !head.headers.contains_key(CONTENT_LENGTH) {
-            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        // Without it a body of unknown length would not be sent with methods that rarely have one.
-        if size.is_none() && matches!(head.method, Method::GET | Method::HEAD) {
-            head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    match trace.sentry {
+        Sentry::Untold => edits.remove(SENTRY_TRACE),
+        Sentry::Told { flag } => {
+            if let Ok(value) = HeaderValue::from_bytes(&trace::sentry_trace(trace.id, span_id, flag)) {
+                edits.set(SENTRY_TRACE, value);
+            }
         }
     }
 }
@@ -242,32 +237,30 @@ impl Trip {
 }
 
 /// What is needed to make an answer of a head.
-struct Received {
-    method: Method,
+struct Expected<'a> {
+    method: &'a Method,
     timeouts: Timeouts,
     deadline: crate::deadline::Deadline,
     permit: Option<Permit>,
     upgrade: Option<websocket::Accept>,
 }
 
-impl Received {
+impl Expected<'_> {
     fn answer<B>(self, answered: Answered<B>) -> Result<Answer<B>, Failure> {
-        let Answered { response, lease, switched } = answered;
-        let (mut head, incoming) = response.into_parts();
-        head.extensions.clear();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let opened = self.upgrade.filter(|expected| websocket::accepted(head.status, &head.headers, expected));
+        let Answered { status, head, incoming, lease, switched } = answered;
+        let mut edits = HeaderEdits::none();
+        let trailers = hop::receive(self.method, status, &head, &mut edits).map_err(malformed)?;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let opened = self.upgrade.filter(|expected| websocket::accepted(status, &head, expected));
             let (Some(_), Some(switched), Lease::Http1(lease)) = (opened, switched, lease) else {
                 return Err(malformed(Malformed::Switch));
             };
-            receive(&self.method, &mut head)?;
-            websocket::switch(&mut head.headers);
+            websocket::switch(&mut edits);
             let idle = self.timeouts.stream_idle;
-            let tunnel = Tunnel::new(switched, lease.into_flight(), self.deadline, idle);
-            return Ok(Answer::Switch(Response::from_parts(head, ()), tunnel));
+            let body = Tunnel::new(switched, lease.into_flight(), self.deadline, idle);
+            return Ok(Answer::Switch(Received { status, head, edits, body }));
         }
-        let trailers = receive(&self.method, &mut head)?;
-        let streams = head.headers.get(CONTENT_TYPE).is_some_and(|value| media::is_stream(value.as_bytes()));
+        let streams = head.first(&CONTENT_TYPE).is_some_and(media::is_stream);
         let body = ResponseBody::new(Source {
             incoming,
             lease,
@@ -276,18 +269,10 @@ impl Received {
             deadline: self.deadline,
             idle: if streams { self.timeouts.stream_idle } else { self.timeouts.body_idle },
         });
-        Ok(Answer::Response(Response::from_parts(head, body)))
+        Ok(Answer::Response(Received { status, head, edits, body }))
     }
-}
-
-fn receive(method: &Method, head: &mut http::response::Parts) -> Result<crate::trailers::Trailers, Failure> {
-    hop::receive(method, head.status, &mut head.headers).map_err(malformed)
 }
 
 fn malformed(malformed: Malformed) -> Failure {
     Failure::upstream(Reason::UpstreamMalformed, &malformed)
-}
-
-fn parse(digits: &[u8]) -> Option<u64> {
-    str::from_utf8(digits).ok()?.parse().ok()
 }

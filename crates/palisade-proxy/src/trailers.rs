@@ -6,6 +6,7 @@
 
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue, TRAILER};
+use palisade_core::{Head, HeaderEdits};
 
 /// The names that may pass; empty in nearly every message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,14 +73,19 @@ const RESERVED: [&str; 15] = [
 ];
 
 impl Trailers {
-    /// Reads the names out of `Trailer`, and leaves there only those that may pass.
-    pub(crate) fn announced(headers: &mut HeaderMap) -> Self {
-        let values = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        let names = values.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
-        let names: Vec<_> = names.filter(may_pass).take(NAMES_MAX).collect();
-        headers.remove(TRAILER);
+    /// Reads the names out of `Trailer`, and leaves there only those that may pass. `keep` says of
+    /// further names, in lower case, whether the caller lets them.
+    pub(crate) fn announced(head: &dyn Head, keep: &dyn Fn(&str) -> bool, edits: &mut HeaderEdits) -> Self {
+        let mut names = Vec::new();
+        head.each(&TRAILER, &mut |value| {
+            let listed = value.split(|byte| *byte == b',');
+            let listed = listed.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+            names.extend(listed.filter(|name| may_pass(name) && keep(name.as_str())));
+            names.truncate(NAMES_MAX);
+        });
+        edits.remove(TRAILER);
         for name in &names {
-            headers.append(TRAILER, HeaderValue::from(name.clone()));
+            edits.append(TRAILER, HeaderValue::from(name.clone()));
         }
         Self(names)
     }
@@ -123,10 +129,12 @@ mod tests {
             ("Authorization,cookie", vec![("authorization", "1"), ("cookie", "1")], vec![]),
             ("x-palisade-user, x_palisade_user", vec![("x-palisade-user", "1"), ("x_palisade_user", "1")], vec![]),
             ("x-forwarded-for, x-real-ip", vec![("x-forwarded-for", "1"), ("x-real-ip", "1")], vec![]),
+            ("x-checksum, x-unwanted", vec![("x-unwanted", "1")], vec![]),
             ("", vec![("x-checksum", "1")], vec![]),
         ] {
-            let mut headers = map(&[("trailer", announced)]);
-            let kept = Trailers::announced(&mut headers).keep(map(&sent));
+            let headers = map(&[("trailer", announced)]);
+            let kept =
+                Trailers::announced(&headers, &|name| name != "x-unwanted", &mut HeaderEdits::none()).keep(map(&sent));
             let names: Vec<_> = kept.iter().flat_map(HeaderMap::keys).map(HeaderName::as_str).collect();
             assert_eq!(names, expected, "{announced}");
         }
@@ -134,8 +142,9 @@ mod tests {
 
     #[test]
     fn the_announcement_names_only_what_passes() {
-        let mut headers = map(&[("trailer", "x-a, content-length, x-b")]);
-        Trailers::announced(&mut headers);
+        let (mut headers, mut edits) = (map(&[("trailer", "x-a, content-length, x-b")]), HeaderEdits::none());
+        Trailers::announced(&headers, &|_| true, &mut edits);
+        edits.apply(&mut headers);
         let left: Vec<_> = headers.get_all(TRAILER).iter().collect();
         assert_eq!(left, ["x-a", "x-b"]);
     }

@@ -11,8 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -94,14 +92,19 @@ impl<B> Tunnel<B> {
     }
 
     /// Copies bytes until the tunnel ends, at the latest when `ends` is ready. `client` is what the
-    /// server side's engine gives for the request that was answered with the 101.
-    pub async fn run(self, client: OnUpgrade, mut ends: impl Future<Output = ()> + Unpin) -> Carried {
+    /// server side's engine gives for the request that was answered with the 101: the socket, or
+    /// nothing if it is gone.
+    pub async fn run(
+        self,
+        client: impl Future<Output = Option<impl AsyncRead + AsyncWrite + Unpin>>,
+        mut ends: impl Future<Output = ()> + Unpin,
+    ) -> Carried {
         let Self { switched, flight, deadline, idle } = self;
         let lost = |end| Carried { up: 0, down: 0, end };
         deadline.set(idle);
         let both = async {
             let upstream = switched.await.map_err(|_| lost(TunnelEnd::UpstreamLost))?;
-            let client = client.await.map_err(|_| lost(TunnelEnd::ClientLost))?;
+            let client = client.await.ok_or(lost(TunnelEnd::ClientLost))?;
             Ok::<_, Carried>((upstream, client))
         };
         let mut both = pin!(both);
@@ -114,7 +117,7 @@ impl<B> Tunnel<B> {
             Ok((upstream, client)) => {
                 let first = upstream.read_buf.clone();
                 let limits = Limits { deadline: &deadline, idle, ends: &mut ends };
-                copy(TokioIo::new(client), upstream.io.into_inner(), first, limits).await
+                copy(client, upstream.io.into_inner(), first, limits).await
             }
         };
         drop(flight);

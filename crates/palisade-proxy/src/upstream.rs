@@ -14,7 +14,6 @@ use crate::balance::{Candidate, Tried, choose};
 use crate::connect::Tls;
 use crate::deadline::Deadlines;
 use crate::error::SetupError;
-use crate::replay::Spare;
 use crate::retry::Budget;
 use crate::server::{Gauges, Server};
 use crate::settings::{Protocol, Settings};
@@ -34,7 +33,6 @@ pub struct Upstream<B: 'static> {
     pub(crate) ambient: Rc<Ambient>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) budget: RefCell<Budget>,
-    pub(crate) spare: Spare,
     /// Its own task, ended with it.
     sweeper: AbortHandle,
 }
@@ -51,16 +49,7 @@ impl<B: 'static> Upstream<B> {
         let servers = servers.collect::<Result<_, _>>()?;
         Ok(Rc::new_cyclic(|this: &Weak<Self>| {
             let sweeper = spawn_local(sweep(Weak::clone(this))).abort_handle();
-            Self {
-                settings,
-                servers,
-                tls,
-                ambient,
-                deadlines,
-                budget: RefCell::default(),
-                spare: Spare::default(),
-                sweeper,
-            }
+            Self { settings, servers, tls, ambient, deadlines, budget: RefCell::default(), sweeper }
         }))
     }
 

@@ -2,13 +2,12 @@
 //!
 //! It is the only upgrade that passes. What follows the handshake is bytes to us.
 
-use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
-};
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{Method, StatusCode};
+use palisade_core::{Head, HeaderEdits, Single};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
+use crate::hop::lists;
 use crate::retry::Payload;
 
 /// What the application has to answer in `Sec-WebSocket-Accept`.
@@ -16,42 +15,32 @@ use crate::retry::Payload;
 pub(crate) struct Accept([u8; 28]);
 
 /// Whether the request asks for a WebSocket, with everything that belongs to that.
-pub(crate) fn offered(method: &Method, headers: &HeaderMap, payload: Payload) -> Option<Accept> {
-    if method != Method::GET || payload != Payload::Empty || !switches_to_websocket(headers) {
+pub(crate) fn offered(method: &Method, head: &dyn Head, payload: Payload) -> Option<Accept> {
+    if *method != Method::GET || payload != Payload::Empty || !switches_to_websocket(head) {
         return None;
     }
-    let version = single(headers, &SEC_WEBSOCKET_VERSION)?;
-    let key = single(headers, &SEC_WEBSOCKET_KEY)?.as_bytes();
-    (version == "13" && is_key(key)).then(|| accept(key))
+    match (head.single(&SEC_WEBSOCKET_VERSION), head.single(&SEC_WEBSOCKET_KEY)) {
+        (Single::One(b"13"), Single::One(key)) if is_key(key) => Some(accept(key)),
+        _ => None,
+    }
 }
 
 /// Whether the answer opens the WebSocket that was asked for.
-pub(crate) fn accepted(status: StatusCode, headers: &HeaderMap, expected: &Accept) -> bool {
+pub(crate) fn accepted(status: StatusCode, head: &dyn Head, expected: &Accept) -> bool {
     status == StatusCode::SWITCHING_PROTOCOLS
-        && switches_to_websocket(headers)
-        && single(headers, &SEC_WEBSOCKET_ACCEPT).is_some_and(|value| value.as_bytes() == expected.0)
+        && switches_to_websocket(head)
+        && head.single(&SEC_WEBSOCKET_ACCEPT) == Single::One(&expected.0)
 }
 
 /// Puts back the two fields of the handshake that hold for one connection only.
-pub(crate) fn switch(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+pub(crate) fn switch(edits: &mut HeaderEdits) {
+    edits.set(CONNECTION, HeaderValue::from_static("upgrade"));
+    edits.set(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn switches_to_websocket(headers: &HeaderMap) -> bool {
-    single(headers, &UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && headers.get_all(CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-        })
-}
-
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then_some(first)
+fn switches_to_websocket(head: &dyn Head) -> bool {
+    matches!(head.single(&UPGRADE), Single::One(to) if to.eq_ignore_ascii_case(b"websocket"))
+        && lists(head, &CONNECTION, b"upgrade")
 }
 
 /// Sixteen bytes in base64.
@@ -85,6 +74,8 @@ fn base64(bytes: &[u8]) -> [u8; 28] {
 
 #[cfg(test)]
 mod tests {
+    use http::header::{HeaderMap, HeaderName};
+
     use super::*;
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -7,7 +7,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Uri;
 use palisade_config::{Forwarding, HostHeader, PublicUrl, ServerGroup, Snapshot, UpstreamProtocol};
 use palisade_core::{Reply, Route};
 use palisade_proxy::limiter::Bounds;
@@ -87,8 +86,8 @@ impl Live {
     }
 
     /// The answer beside TLS.
-    pub(crate) fn redirect(&self, uri: &Uri) -> Reply {
-        let (head, body) = self.plan.redirect.answer(uri).into_parts();
+    pub(crate) fn redirect(&self, target: &str) -> Reply {
+        let (head, body) = self.plan.redirect.answer(target).into_parts();
         let fields = head.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Reply { status: head.status, head: fields, body }
     }

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
 use palisade_config::{App, ServedHosts, WebScheme};
+use palisade_core::{Head, HeaderEdits};
 use palisade_policy::host::{Authority, split};
 use palisade_tower::edge::Arrival;
 
@@ -77,39 +78,38 @@ impl Names {
     }
 
     /// Sets the fields for a request on its way to the application.
-    pub(crate) fn tell(&self, head: &mut HeaderMap, arrival: &Arrival, authority: &str) {
+    pub(crate) fn tell(&self, head: &dyn Head, edits: &mut HeaderEdits, arrival: &Arrival, authority: &str) {
         let secure = arrival.secure || self.is_secure();
         let host = match self.renamed(authority) {
             Some(public) => {
-                head.insert(HOST, public.authority.clone());
-                head.insert(X_FORWARDED_PORT, public.port.clone());
+                edits.set(HOST, public.authority.clone());
+                edits.set(X_FORWARDED_PORT, public.port.clone());
                 Some(public.authority.clone())
             }
             None => {
-                head.insert(X_FORWARDED_PORT, port(authority, secure));
-                // In HTTP/2 the authority is no field; the application gets it as one.
-                if !authority.is_empty()
-                    && !head.contains_key(HOST)
-                    && let Ok(host) = HeaderValue::from_str(authority)
-                {
-                    head.insert(HOST, host);
+                edits.set(X_FORWARDED_PORT, port(authority, secure));
+                match head.first(&HOST) {
+                    Some(host) => HeaderValue::from_bytes(host).ok(),
+                    // In HTTP/2 the authority is no field; the application gets it as one.
+                    None => HeaderValue::from_str(authority).ok().filter(|host| !host.is_empty()).inspect(|host| {
+                        edits.set(HOST, host.clone());
+                    }),
                 }
-                head.get(HOST).cloned()
             }
         };
+        if self.forwarded {
+            let told = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+            edits.set(FORWARDED, forwarded(arrival.client.addr(), told, secure));
+        }
         if let Some(host) = host {
-            head.insert(X_FORWARDED_HOST, host);
+            edits.set(X_FORWARDED_HOST, host);
         }
         let address = address(arrival.client.addr());
-        head.insert(X_FORWARDED_FOR, address.clone());
-        head.insert(X_REAL_IP, address);
-        head.insert(X_FORWARDED_PROTO, if secure { HTTPS } else { HTTP });
-        head.insert(X_REQUEST_ID, arrival.request_id_value.clone());
-        if self.forwarded {
-            let told = head.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-            head.insert(FORWARDED, forwarded(arrival.client.addr(), &told, secure));
-        }
-        arrival.trace.pass_on(head);
+        edits.set(X_FORWARDED_FOR, address.clone());
+        edits.set(X_REAL_IP, address);
+        edits.set(X_FORWARDED_PROTO, if secure { HTTPS } else { HTTP });
+        edits.set(X_REQUEST_ID, arrival.request_id_value.clone());
+        arrival.trace.pass_on(edits);
     }
 }
 

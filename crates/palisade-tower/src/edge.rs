@@ -5,11 +5,11 @@
 //! gateway or a framework may set are taken out, in whatever spelling they come. What policies see
 //! afterwards is what the application receives.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use palisade_core::client::{Hops, Scheme};
 use palisade_core::path::EncodedSlash;
 use palisade_core::trace::{Incoming, Traced};
-use palisade_core::{ClientIp, Head as _, Now, Path, Reason, Refusal, RequestId, Single, SpanId, TraceId};
+use palisade_core::{ClientIp, Now, Path, Reason, Refusal, RequestId, Sift, Single, SpanId, TraceId};
 use palisade_policy::inbound::{Inbound, InboundFilter};
 use siphasher::sip::SipHasher13;
 
@@ -121,9 +121,9 @@ impl Edge {
     ///
     /// A refusal if a field's name is odd and the config rejects those. The arrival is given all
     /// the same: a refused request has an id and a record too.
-    pub fn arrive(
+    pub fn arrive<H: Sift>(
         &self,
-        head: &mut HeaderMap,
+        head: &mut H,
         peer: Peer,
         now: Now,
         entropy: Entropy,
@@ -181,19 +181,16 @@ impl Edge {
     }
 
     /// Takes out the fields that no client may set.
-    fn filter(&self, head: &mut HeaderMap) -> Result<(), Refusal> {
-        let mut drop = Vec::new();
-        let mut odd = None;
-        for name in head.keys() {
-            match self.inbound.verdict(name.as_str()) {
-                Inbound::Keep => {}
-                Inbound::Drop => drop.push(name.clone()),
-                Inbound::Reject => odd = Some(name.clone()),
+    fn filter(&self, head: &mut impl Sift) -> Result<(), Refusal> {
+        let mut odd: Option<Box<str>> = None;
+        head.sift(&mut |name| match self.inbound.verdict(name) {
+            Inbound::Keep => true,
+            Inbound::Drop => false,
+            Inbound::Reject => {
+                odd = Some(name.into());
+                true
             }
-        }
-        for name in drop {
-            head.remove(name);
-        }
+        });
         match odd {
             None => Ok(()),
             Some(name) => Err(Refusal::new(Reason::HttpHeaderName).detail(format!("field name `{name}`"))),

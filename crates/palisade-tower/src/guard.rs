@@ -12,14 +12,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderMap;
 use http_body::Body;
 use palisade_core::decision::Facts;
 use palisade_core::policy::{End, Fed};
 use palisade_core::record::{Answer, Asked};
 use palisade_core::{
-    Decision, Effects, Examination, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy, Question, Refusal, Reply,
-    ResponseView, Stage, Transformation, View,
+    Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy, Question,
+    Refusal, Reply, ResponseView, Stage, Transformation, View,
 };
 use palisade_store::{Counters, Records};
 
@@ -190,37 +189,40 @@ pub struct Outline {
     pub length: Option<u64>,
 }
 
-/// Dresses the answer's head, whoever made it, and begins the rewritings of its body.
+/// Dresses the answer's head, whoever made it, and begins the rewritings of its body. Each question
+/// sees the head as the ones before it leave it.
 pub fn dress(
     view: &View<'_>,
     outline: Outline,
-    head: &mut HeaderMap,
+    head: &dyn Head,
+    edits: &mut HeaderEdits,
     passage: &mut Passage,
     notes: Notes,
 ) -> Vec<Box<dyn Transformation>> {
     let Outline { status, length } = outline;
-    std::mem::take(&mut passage.response).apply(head);
+    edits.extend(std::mem::take(&mut passage.response));
     let mut rewritings = Vec::new();
     for question in view.route.questions.iter() {
         if question.mode == Mode::Off {
             continue;
         }
         let began = (notes == Notes::Full).then(clock::monotonic);
-        let mut edits = HeaderEdits::none();
+        let mut wanted = HeaderEdits::none();
         let begun = {
             let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
-            let response = ResponseView { status, head, length };
+            let edited = Edited { head, edits };
+            let response = ResponseView { status, head: &edited, length };
             match &question.policy {
                 Policy::Dress(policy) => {
-                    policy.dress(&view, &response, &mut edits);
+                    policy.dress(&view, &response, &mut wanted);
                     None
                 }
-                Policy::Transform(policy) => policy.begin(&view, &response, &mut edits),
+                Policy::Transform(policy) => policy.begin(&view, &response, &mut wanted),
                 Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
             }
         };
         if question.mode == Mode::Enforce {
-            edits.apply(head);
+            edits.extend(wanted);
             rewritings.extend(begun);
         }
         if let Some(began) = began {

@@ -11,17 +11,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body::Body;
-use palisade_core::{Reason, Record};
+use palisade_core::{HeaderEdits, Reason, Record};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::answer::Answer;
 use crate::body::AnswerBody;
 use crate::edge::{Entropy, Peer};
 use crate::guard::{REQUEST_STAGES, Stores};
 use crate::held::Held;
 use crate::observe::{Close, IntakeBody, ObservedBody};
 use crate::transit::{Incoming, Protection, Refused, Transit};
-use crate::{authority, clock};
+use crate::{asked, clock};
 
 /// Hands a closed record to the service's own callback.
 pub struct Hand(Arc<Shared>);
@@ -115,28 +116,31 @@ where
     let (mut parts, body) = request.into_parts();
     let now = clock::now();
     let peer = (shared.peer)(&parts.extensions).unwrap_or(Peer::UNKNOWN);
-    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-    let authority = authority::of(&parts.uri, &parts.headers);
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let authority = asked::authority(&uri, &parts.headers);
     let arriving = Incoming {
-        target: &target,
+        method: &method,
+        protocol: asked::protocol(parts.version),
+        target: asked::target(&uri),
         authority: &authority,
         peer,
         now,
         entropy: Entropy::draw(&mut fastrand::Rng::new()),
     };
-    let (mut transit, refused) = Transit::arrive(&shared.protection, arriving, &mut parts, Hand(shared.clone()));
+    let close = Hand(shared.clone());
+    let (mut transit, refused) = Transit::arrive(&shared.protection, arriving, &mut parts.headers, close);
     if let Some(refusal) = refused {
-        return Ok(transit.end(Refused::Refusal(refusal), &parts));
+        return Ok(transit.end(Refused::Refusal(refusal), &parts.headers).into());
     }
     let body = IntakeBody::new(body, shared.body_bytes_max);
     transit.observation.takes_in(body.intake());
     let mut body = Held::new(body);
-    let ruling = transit.ask(&shared.stores, REQUEST_STAGES, &parts, &mut body).await;
+    let ruling = transit.ask(&shared.stores, REQUEST_STAGES, &parts.headers, &mut body).await;
     if let Some(refused) = ruling.ended() {
-        return Ok(transit.end(refused, &parts));
+        return Ok(transit.end(refused, &parts.headers).into());
     }
+    let head = parts.headers.clone();
     std::mem::take(&mut transit.passage.request).apply(&mut parts.headers);
-    let head = parts.clone();
     let response = match inner.call(Request::from_parts(parts, body)).await {
         Ok(response) => response,
         Err(error) => {
@@ -145,5 +149,11 @@ where
             return Err(error);
         }
     };
-    Ok(transit.answer(response.map(AnswerBody::App), |_| Reason::UpstreamReset, &head))
+    let (mut made, body) = response.into_parts();
+    let fields = std::mem::take(&mut made.headers);
+    let answer = Answer { status: made.status, head: fields, edits: HeaderEdits::none(), body: AnswerBody::App(body) };
+    let Answer { mut head, edits, body, .. } = transit.answer(answer, |_| Reason::UpstreamReset, &head);
+    edits.apply(&mut head);
+    made.headers = head;
+    Ok(Response::from_parts(made, body))
 }

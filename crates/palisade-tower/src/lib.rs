@@ -6,7 +6,8 @@
 mod builder;
 mod layer;
 
-pub mod authority;
+pub mod answer;
+pub mod asked;
 pub mod body;
 pub mod clock;
 pub mod edge;

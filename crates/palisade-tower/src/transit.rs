@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, StatusCode};
 use http_body::Body;
 use palisade_core::record::Outcome;
 use palisade_core::{
-    Head as _, Identity, Now, Path, Protocol, Reason, Record, Refusal, Reply, Route, RouteTable, Stage, View,
+    Head, HeaderEdits, Identity, Now, Path, Protocol, Reason, Record, Refusal, Reply, Route, RouteTable, Sift, Stage,
+    View,
 };
 
+use crate::answer::Answer;
 use crate::body::AnswerBody;
 use crate::clock;
 use crate::edge::{Arrival, Edge, Entropy, Peer};
@@ -51,6 +51,8 @@ pub struct Transit<'a, C: Close> {
 /// What a request asks for, in the form in which everybody sees it.
 #[derive(Clone)]
 pub struct Sight<'a> {
+    /// The method.
+    pub method: &'a Method,
     /// The path in normal form.
     pub path: Path<'a>,
     /// What follows the first `?`, untouched.
@@ -69,11 +71,15 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static ANONYMOUS: Identity = Identity::Anonymous;
 static NO_FACTS: palisade_core::decision::Facts = palisade_core::decision::Facts::none();
 
-/// What arrives beside the head: what was asked for, and where it came from.
+/// What arrives beside the head's fields, which may change while these are looked at.
 pub struct Incoming<'a> {
-    /// The request's target; outlives the request's parts.
-    pub target: &'a PathAndQuery,
-    /// The authority that the client asked for; outlives the request's parts.
+    /// The method.
+    pub method: &'a Method,
+    /// The protocol of the client's connection.
+    pub protocol: Protocol,
+    /// The target without scheme and authority: a path and perhaps a query, or `*`.
+    pub target: &'a str,
+    /// The authority that the client asked for.
     pub authority: &'a str,
     /// The other end of the connection.
     pub peer: Peer,
@@ -89,16 +95,20 @@ impl<'a, C: Close> Transit<'a, C> {
     pub fn arrive(
         protection: &'a Protection,
         incoming: Incoming<'a>,
-        parts: &mut Parts,
+        head: &mut impl Sift,
         close: C,
     ) -> (Self, Option<Refusal>) {
-        let Incoming { target, authority, peer, now, entropy } = incoming;
-        let (arrival, filtered) = protection.edge.arrive(&mut parts.headers, peer, now, entropy);
-        let sent = match target.path() {
+        let Incoming { method, protocol, target, authority, peer, now, entropy } = incoming;
+        let (arrival, filtered) = protection.edge.arrive(head, peer, now, entropy);
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let sent = match path {
             // About the server as a whole (RFC 9112 section 3.2.4).
-            "*" if parts.method == Method::OPTIONS => Ok(Path::asterisk()),
+            "*" if *method == Method::OPTIONS => Ok(Path::asterisk()),
             // A tunnel is asked for by authority; whatever stands for its path is none (section 3.2.3).
-            _ if parts.method == Method::CONNECT => Ok(Path::asterisk()),
+            _ if *method == Method::CONNECT => Ok(Path::asterisk()),
             path => protection.edge.path(path),
         };
         let (path, malformed) = match sent {
@@ -110,13 +120,8 @@ impl<'a, C: Close> Transit<'a, C> {
             None => protection.routes.find(&path),
             Some(_) => protection.routes.unmatched(),
         };
-        let protocol = match parts.version {
-            Version::HTTP_2 => Protocol::H2,
-            Version::HTTP_10 => Protocol::Http10,
-            _ => Protocol::Http11,
-        };
-        let sight = Sight { path, query: target.query(), authority, protocol, route };
-        let record = open(&arrival, &sight, parts);
+        let sight = Sight { method, path, query, authority, protocol, route };
+        let record = open(&arrival, &sight, head);
         let transit = Self {
             notes: if arrival.traced { Notes::Full } else { Notes::Brief },
             passage: Passage::default(),
@@ -137,66 +142,67 @@ impl<'a, C: Close> Transit<'a, C> {
         &mut self,
         stores: &Stores,
         stages: RangeInclusive<Stage>,
-        parts: &Parts,
+        head: &dyn Head,
         body: &mut Held<B>,
     ) -> Ruling
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let view = self.sight.view(&self.arrival, parts);
+        let view = self.sight.view(&self.arrival, head);
         guard::ask(stores, stages, &view, body, &mut self.passage, self.notes).await
     }
 
     /// Who waits for the answer: a person gets a page.
-    pub fn audience(&self, parts: &Parts) -> Audience {
-        let view = self.sight.view(&self.arrival, parts);
+    pub fn audience(&self, head: &dyn Head) -> Audience {
+        let view = self.sight.view(&self.arrival, head);
         if view.is_navigation() { Audience::Person } else { Audience::Program }
     }
 
-    /// The answer to a ruling that ends the request here.
-    pub fn end<B>(mut self, ruling: Refused, parts: &Parts) -> Response<ObservedBody<AnswerBody<B>, C>>
+    /// The answer to a ruling that ends the request here. `head` is the request's.
+    pub fn end<B>(mut self, ruling: Refused, head: &dyn Head) -> Answer<HeaderMap, ObservedBody<AnswerBody<B>, C>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let response = match ruling {
+        let answer = match ruling {
             Refused::Refusal(refusal) => {
                 self.observation.failed(refusal.reason);
-                render::refusal(&refusal, self.arrival.request_id, self.audience(parts))
+                render::refusal(&refusal, self.arrival.request_id, self.audience(head)).into()
             }
             Refused::Reply(reply) => own(reply),
         };
         // Our own body can't break.
-        self.answer(response.map(AnswerBody::Own), |_| Reason::InternalPanic, parts)
+        self.answer(answer.map(AnswerBody::Own), |_| Reason::InternalPanic, head)
     }
 
     /// Dresses an answer and observes its body until its end; `blame` names the reason if the body
-    /// breaks before.
-    pub fn answer<B>(
+    /// breaks before. `head` is the request's.
+    pub fn answer<H, B>(
         mut self,
-        mut response: Response<AnswerBody<B>>,
+        answer: Answer<H, AnswerBody<B>>,
         blame: fn(&B::Error) -> Reason,
-        parts: &Parts,
-    ) -> Response<ObservedBody<AnswerBody<B>, C>>
+        head: &dyn Head,
+    ) -> Answer<H, ObservedBody<AnswerBody<B>, C>>
     where
+        H: Head,
         B: Body<Data = Bytes> + Unpin,
     {
-        let status = response.status();
-        let outline = Outline { status, length: length(&response, &parts.method) };
-        let view = self.sight.view(&self.arrival, parts);
-        let rewritings = guard::dress(&view, outline, response.headers_mut(), &mut self.passage, self.notes);
+        let outline = Outline { status: answer.status, length: length(&answer, self.sight.method) };
+        let Answer { status, head: received, mut edits, body } = answer;
+        let view = self.sight.view(&self.arrival, head);
+        let rewritings = guard::dress(&view, outline, &received, &mut edits, &mut self.passage, self.notes);
         if !rewritings.is_empty() {
-            response.headers_mut().remove(CONTENT_LENGTH);
+            edits.remove(CONTENT_LENGTH);
         }
-        self.bear_id(response.headers_mut());
+        self.bear_id(&mut edits);
         let observation = self.note(status);
-        response.map(|body| ObservedBody::new(body, blame, observation, rewritings))
+        let body = ObservedBody::new(body, blame, observation, rewritings);
+        Answer { status, head: received, edits, body }
     }
 
     /// Bears the request's id on an answer that opens a tunnel, and gives the observation to
     /// whoever carries its bytes. Such an answer is not dressed: it is no page.
-    pub fn switch(self, response: &mut Response<()>) -> Observation<C> {
-        let status = response.status();
-        self.bear_id(response.headers_mut());
+    pub fn switch(self, status: StatusCode, edits: &mut HeaderEdits) -> Observation<C> {
+        self.bear_id(edits);
         let mut observation = self.note(status);
         if let Some(record) = observation.record() {
             record.stream = true;
@@ -205,8 +211,8 @@ impl<'a, C: Close> Transit<'a, C> {
         observation
     }
 
-    fn bear_id(&self, head: &mut HeaderMap) {
-        head.insert(X_REQUEST_ID, self.arrival.request_id_value.clone());
+    fn bear_id(&self, edits: &mut HeaderEdits) {
+        edits.set(X_REQUEST_ID, self.arrival.request_id_value.clone());
     }
 
     /// Writes down what was decided, once the answer's status is known.
@@ -247,13 +253,13 @@ impl Ruling {
 
 impl Sight<'_> {
     /// The view of a request about which nothing is known yet beyond its head.
-    fn view<'v>(&'v self, arrival: &Arrival, parts: &'v Parts) -> View<'v> {
+    fn view<'v>(&'v self, arrival: &Arrival, head: &'v dyn Head) -> View<'v> {
         View {
-            method: &parts.method,
+            method: self.method,
             path: &self.path,
             query: self.query,
             authority: self.authority,
-            head: &parts.headers,
+            head,
             client: arrival.client,
             secure: arrival.secure,
             protocol: self.protocol,
@@ -268,28 +274,27 @@ impl Sight<'_> {
 
 /// How long the content of an answer is: what its body knows. One to HEAD has none to ask, so there
 /// its head counts.
-fn length<B: Body>(response: &Response<B>, method: &Method) -> Option<u64> {
-    if method != Method::HEAD {
-        return response.body().size_hint().exact();
+fn length<H: Head, B: Body>(answer: &Answer<H, B>, method: &Method) -> Option<u64> {
+    if *method != Method::HEAD {
+        return answer.body.size_hint().exact();
     }
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    std::str::from_utf8(answer.edited().first(&CONTENT_LENGTH)?).ok()?.parse().ok()
 }
 
-fn own(reply: Reply) -> Response<Bytes> {
-    let mut response = Response::new(reply.body);
-    *response.status_mut() = reply.status;
+fn own(reply: Reply) -> Answer<HeaderMap, Bytes> {
+    let mut head = HeaderMap::with_capacity(reply.head.len());
     for (name, value) in reply.head {
-        response.headers_mut().append(name, value);
+        head.append(name, value);
     }
-    response
+    Answer { status: reply.status, head, edits: HeaderEdits::none(), body: reply.body }
 }
 
 const HOST_BYTES_MAX: usize = 255;
 const AGENT_BYTES_MAX: usize = 256;
 
-fn open(arrival: &Arrival, sight: &Sight<'_>, parts: &Parts) -> Record {
-    let Sight { path, query, authority, protocol, route } = sight;
-    let agent = parts.headers.first(&USER_AGENT);
+fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Record {
+    let Sight { method, path, query, authority, protocol, route } = sight;
+    let agent = head.first(&USER_AGENT);
     Record {
         now: arrival.now,
         duration: Duration::ZERO,
@@ -303,7 +308,7 @@ fn open(arrival: &Arrival, sight: &Sight<'_>, parts: &Parts) -> Record {
         trace_id: arrival.trace_id,
         span_id: arrival.span_id,
         parent_id: arrival.parent_id,
-        method: parts.method.clone(),
+        method: (*method).clone(),
         route: route.id,
         route_label: route.label.clone(),
         path: path.as_str().into(),

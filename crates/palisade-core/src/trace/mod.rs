@@ -10,9 +10,9 @@
 mod parse;
 
 use arrayvec::ArrayVec;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
-use crate::{Head, Single, SpanId, TraceId};
+use crate::{Head, HeaderEdits, Single, SpanId, TraceId};
 
 /// The field of W3C Trace Context that names the trace.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -55,7 +55,7 @@ pub enum Onward {
     /// Nothing.
     #[default]
     Drop,
-    /// What came.
+    /// What came, if anything did.
     Keep,
     /// Its lines, joined.
     Join(HeaderValue),
@@ -75,7 +75,8 @@ impl Incoming {
         };
         let state = match traceparent {
             // It continues the traceparent it came with, and means nothing without.
-            None => Onward::Drop,
+            None if head.has(&TRACESTATE) => Onward::Drop,
+            None => Onward::Keep,
             Some(_) => Onward::read(head, &TRACESTATE, is_state),
         };
         let baggage = Onward::read(head, &BAGGAGE, |joined| joined.len() <= BAGGAGE_BYTES_MAX);
@@ -83,12 +84,12 @@ impl Incoming {
     }
 
     /// Changes `tracestate` and `baggage` on the way to the application.
-    pub fn pass_on(&self, head: &mut HeaderMap) {
+    pub fn pass_on(&self, edits: &mut HeaderEdits) {
         for (name, onward) in [(TRACESTATE, &self.state), (BAGGAGE, &self.baggage)] {
             match onward {
-                Onward::Drop => drop(head.remove(name)),
                 Onward::Keep => {}
-                Onward::Join(value) => drop(head.insert(name, value.clone())),
+                Onward::Drop => edits.remove(name),
+                Onward::Join(value) => edits.set(name, value.clone()),
             }
         }
     }

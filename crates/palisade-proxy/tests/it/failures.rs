@@ -224,7 +224,7 @@ fn both_directions_stream_at_once() {
         let (feed, parts) = Fed::parts();
         let sent = send(&upstream, request(Method::POST, "/", RequestBody::new(parts))).await;
         let mut body = match sent.answer.unwrap() {
-            Answered::Response(response) => response.into_body(),
+            Answered::Response(response) => response.body,
             Answered::Switch(..) => panic!("switch"),
         };
         for part in ["one", "two", "three"] {

@@ -12,13 +12,13 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use palisade_proxy::{Answer, BodyError, Carried, RequestBody, Timeouts, TunnelEnd, Upstream, hop};
+use palisade_proxy::{Answer, BodyError, Carried, RequestBody, Timeouts, TunnelEnd, Upstream};
 use palisade_testkit::upstream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
-use crate::worker::{LIMIT, ambient, ask, run, settings};
+use crate::worker::{LIMIT, ambient, ask, made, run, send_with, settings};
 
 const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: briefly.example\r\nConnection: keep-alive, Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -50,21 +50,20 @@ async fn forward(
     ends: Ends,
 ) -> Result<Response<UnsyncBoxBody<Bytes, BodyError>>, Infallible> {
     let client = hyper::upgrade::on(&mut request);
-    let mut request = request.map(RequestBody::new);
-    let (method, payload) = (request.method().clone(), request.body().payload());
     let mut ask = ask();
     ask.timeouts = timeouts;
-    ask.prepared = hop::prepare(&method, request.headers_mut(), payload).unwrap();
-    Ok(match upstream.send(request, ask).await.answer {
-        Ok(Answer::Switch(head, tunnel)) => {
+    Ok(match send_with(&upstream, request.map(RequestBody::new), ask).await.answer {
+        Ok(Answer::Switch(received)) => {
+            let (head, tunnel) = made(received).into_parts();
             spawn_local(async move {
+                let client = async { client.await.ok().map(TokioIo::new) };
                 let carried = tunnel.run(client, std::future::pending::<()>()).await;
                 ends.borrow_mut().push(carried);
             });
-            head.map(|()| Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync())
+            Response::from_parts(head, Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync())
         }
         Ok(Answer::Response(response)) => {
-            let (head, body) = response.into_parts();
+            let (head, body) = made(response).into_parts();
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             Response::from_parts(head, Full::new(body).map_err(|never| match never {}).boxed_unsync())
         }

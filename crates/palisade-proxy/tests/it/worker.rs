@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use palisade_core::{Monotonic, TraceId};
+use palisade_core::{Edited, HeaderEdits, Monotonic, TraceId};
 use palisade_proxy::{
-    Ambient, Answer, Ask, Failure, HostHeader, Protocol, RequestBody, ResponseBody, Sent, Sentry, Settings, Timeouts,
-    Trace, Upstream, hop,
+    Ambient, Answer, Ask, Failure, HostHeader, Outbound, Protocol, Received, RequestBody, ResponseBody, Sent, Sentry,
+    Settings, Streamable, Timeouts, Trace, Upstream, hop,
 };
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -114,27 +114,38 @@ pub(crate) async fn send(upstream: &Upstream<Fed>, request: Request<RequestBody<
     send_with(upstream, request, ask()).await
 }
 
-pub(crate) async fn send_with(
-    upstream: &Upstream<Fed>,
-    mut request: Request<RequestBody<Fed>>,
+pub(crate) async fn send_with<B: Streamable>(
+    upstream: &Upstream<B>,
+    request: Request<RequestBody<B>>,
     mut ask: Ask,
-) -> Sent<Fed> {
-    let (method, payload) = (request.method().clone(), request.body().payload());
-    ask.prepared = hop::prepare(&method, request.headers_mut(), payload).unwrap();
-    upstream.send(request, ask).await
+) -> Sent<B> {
+    let (parts, body) = request.into_parts();
+    let mut edits = HeaderEdits::none();
+    ask.prepared = hop::prepare(&parts.method, &parts.headers, body.payload(), &|_| true, &mut edits).unwrap();
+    let target = parts.uri.path_and_query().unwrap().as_str();
+    upstream.send(Outbound { method: &parts.method, target, head: &parts.headers, edits, body }, ask).await
 }
 
 pub(crate) fn response(sent: Sent<Fed>) -> Response<ResponseBody<Fed>> {
     match sent.answer {
-        Ok(Answer::Response(response)) => response,
+        Ok(Answer::Response(received)) => made(received),
         other => panic!("{other:?}"),
     }
+}
+
+/// An answer as the client gets it.
+pub(crate) fn made<T>(received: Received<T>) -> Response<T> {
+    let Received { status, head, edits, body } = received;
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = Edited { head: &head, edits: &edits }.to_map();
+    response
 }
 
 /// The answer as text: `200 body`, or `cut after "part"`, or the failure's reason.
 pub(crate) async fn outcome(sent: Sent<Fed>) -> String {
     let response = match sent.answer {
-        Ok(Answer::Response(response)) => response,
+        Ok(Answer::Response(received)) => made(received),
         Ok(Answer::Switch(..)) => return "switch".to_owned(),
         Err(Failure::Body(error)) => return format!("body: {error}"),
         Err(Failure::Upstream { reason, .. }) => return reason.code().to_owned(),

@@ -1,14 +1,20 @@
-//! From the engine to the service and back.
+//! From hyper to the service and back.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use palisade_http1::Text;
+use palisade_tower::asked;
 
+use super::arrived::{Arrived, Duplex, Upgrade};
 use super::body::{AnswerBody, RequestBody};
 use super::exchange::{Closing, Exchange};
+use super::framing::{self, Line};
 use super::{Connection, Service};
 use crate::counters::{Counters, Engine};
 use crate::limits::PaceRule;
@@ -42,11 +48,41 @@ pub(crate) async fn ask<S: Service>(
         Engine::H1 => RequestBody::of_connection(body),
         Engine::H2 => RequestBody::of_stream(body, asking.pace, Arc::clone(&asking.counters)),
     });
-    let mut response = asking.service.call(request, asking.connection).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let mut answer = asking.service.call(arrived(request), asking.connection).await?;
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         open.become_tunnel();
     } else if asking.connection.engine == Engine::H1 && asking.memory.pressure() >= Pressure::KeepNone {
-        response.headers_mut().insert(CONNECTION, CLOSE);
+        answer.edits.set(CONNECTION, CLOSE);
     }
-    Ok(response.map(|body| AnswerBody::new(body, open)))
+    let answer = answer.map(|body| AnswerBody::new(body, open));
+    let head = answer.edited().to_map();
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = head;
+    Ok(response)
+}
+
+/// What hyper has read, as every engine hands it over.
+fn arrived(request: Request<RequestBody>) -> Arrived<HeaderMap> {
+    let (mut parts, body) = request.into_parts();
+    let protocol = asked::protocol(parts.version);
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let line = Line { method: &parts.method, protocol, authority, target: parts.uri.path() };
+    let malformed = framing::check(&line, &parts.headers).err();
+    let upgrade = if parts.headers.contains_key(UPGRADE) { parts.extensions.remove::<OnUpgrade>() } else { None };
+    if protocol == palisade_core::Protocol::H2 {
+        framing::join_cookies(&mut parts.headers);
+    }
+    Arrived {
+        protocol,
+        target: Text::from(asked::target(&parts.uri).to_owned()),
+        authority: Text::from(String::from(asked::authority(&parts.uri, &parts.headers))),
+        method: parts.method,
+        head: parts.headers,
+        body,
+        malformed,
+        upgrade: upgrade.map(|upgrade| {
+            Upgrade::new(async move { Some(Box::new(TokioIo::new(upgrade.await.ok()?)) as Box<dyn Duplex>) })
+        }),
+    }
 }

@@ -4,6 +4,7 @@
 //! socket (`watch`, `h2watch`), above where the service is asked (`ask`).
 
 mod answer;
+mod arrived;
 mod ask;
 mod body;
 mod exchange;
@@ -25,9 +26,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
 use http_body::Body;
-use palisade_core::Reason;
+use palisade_core::{Reason, Sift};
+use palisade_proxy::AnswerHead;
+use palisade_tower::answer::Answer;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -41,6 +43,7 @@ use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::tls::Tls;
 
+pub use self::arrived::{Arrived, Duplex, Upgrade};
 pub use self::body::{BodyError, RequestBody};
 pub(crate) use self::registry::Registry;
 
@@ -53,11 +56,11 @@ pub trait Service: 'static {
     type Error: Into<Box<dyn Error + Send + Sync>> + 'static;
 
     /// Answers one request.
-    fn call(
+    fn call<H: Sift>(
         &self,
-        request: Request<RequestBody>,
+        request: Arrived<H>,
         connection: Connection,
-    ) -> impl Future<Output = Result<Response<Self::Body>, Self::Error>>;
+    ) -> impl Future<Output = Result<Answer<AnswerHead, Self::Body>, Self::Error>>;
 }
 
 /// The connection that a request came on.

@@ -4,6 +4,7 @@
 //! way to the application is the proxy's. What is here is the order in which they are called, and
 //! what each failure becomes.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -12,26 +13,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
-use http::request::Parts;
-use http::uri::{PathAndQuery, Uri};
-use http::{Method, Request, Response, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
-use palisade_core::{Kind, Path, Pattern, Reason, Record, Refusal, RequestId, Stage, media};
-use palisade_policy::inbound::{Inbound, InboundFilter};
-use palisade_proxy::{Ambient, Answer, Ask, Failure, Permit, ResponseBody, Sent, Tunnel, TunnelEnd, hop};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use palisade_core::{Head, HeaderEdits, Kind, Path, Pattern, Reason, Record, Refusal, RequestId, Sift, Stage, media};
+use palisade_policy::inbound::Inbound;
+use palisade_proxy::{
+    Ambient, AnswerHead, Ask, Failure, Outbound, Permit, Received, ResponseBody, Sent, Tunnel, TunnelEnd, hop,
+};
 use palisade_telemetry::WorkerTelemetry;
+use palisade_tower::answer::Answer;
 use palisade_tower::body::AnswerBody;
+use palisade_tower::clock;
 use palisade_tower::edge::{Entropy, Peer};
 use palisade_tower::guard::Stores;
 use palisade_tower::held::Held;
 use palisade_tower::observe::{Close, IntakeBody, IntakeError, Observation, ObservedBody};
 use palisade_tower::render::{self, Audience};
 use palisade_tower::transit::{Incoming, Refused, Sight, Transit};
-use palisade_tower::{authority, clock};
 use tokio::task::spawn_local;
 
-use crate::connection::{BodyError, Connection, RequestBody, Service, framing};
+use crate::connection::{Arrived, BodyError, Connection, RequestBody, Service, Upgrade};
 use crate::counters::Engine;
 use crate::ending::{Endable, Ending, Ends};
 use crate::health;
@@ -85,6 +86,9 @@ pub(crate) enum NoAnswer {
 /// What a transit through this gateway is.
 type Passing<'a> = Transit<'a, ToTelemetry>;
 
+/// What the gateway answers.
+type GatewayAnswer = Answer<AnswerHead, GatewayBody>;
+
 impl Gateway {
     pub(crate) fn new(
         live: Rc<RefCell<Rc<Live>>>,
@@ -120,82 +124,80 @@ impl Gateway {
         self.ending.of(self.random.borrow_mut().u32(..))
     }
 
-    async fn answer(
+    async fn answer<H: Sift>(
         &self,
-        request: Request<RequestBody>,
+        request: Arrived<H>,
         connection: Connection,
         known_as: &Cell<Option<RequestId>>,
-    ) -> Result<Response<GatewayBody>, NoAnswer> {
-        let live = self.live();
-        let (mut parts, body) = request.into_parts();
-        let malformed = framing::check(&parts).err();
-        if connection.engine == Engine::H2 {
-            if malformed.is_some() {
-                return Err(NoAnswer::Malformed(h2::Reason::PROTOCOL_ERROR.into()));
-            }
-            framing::join_cookies(&mut parts.headers);
+    ) -> Result<GatewayAnswer, NoAnswer> {
+        let Arrived { method, protocol, target, authority, mut head, body, malformed, upgrade } = request;
+        if malformed.is_some() && connection.engine == Engine::H2 {
+            return Err(NoAnswer::Malformed(h2::Reason::PROTOCOL_ERROR.into()));
         }
-        let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let asked_for = authority::of(&parts.uri, &parts.headers);
+        let live = self.live();
         let arriving = Incoming {
+            method: &method,
+            protocol,
             target: &target,
-            authority: &asked_for,
+            authority: &authority,
             peer: Peer { address: connection.peer.ip().into(), secure: connection.secure },
             now: clock::now(),
             entropy: Entropy::draw(&mut self.random.borrow_mut()),
         };
         let close = ToTelemetry(self.telemetry.clone());
-        let (mut transit, refused) = Transit::arrive(&live.plan.protection, arriving, &mut parts, close);
+        let (mut transit, refused) = Transit::arrive(&live.plan.protection, arriving, &mut head, close);
         known_as.set(Some(transit.arrival.request_id));
         self.telemetry.opened(transit.sight.route.kind);
         if let Some(malformed) = malformed {
             let refusal = Refusal::new(Reason::HttpMalformed).detail(malformed.to_string());
-            let mut response = transit.end(Refused::Refusal(refusal), &parts);
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Ok(response);
+            return Ok(closing(end(transit, Refused::Refusal(refusal), &head)));
         }
-        if let Some(refusal) = refused.or_else(|| oversized(&parts, target.as_str())) {
-            return Ok(transit.end(Refused::Refusal(refusal), &parts));
+        if let Some(refusal) = refused.or_else(|| oversized(&head, &target)) {
+            return Ok(end(transit, Refused::Refusal(refusal), &head));
         }
         if connection.listener == REDIRECT {
-            return Ok(transit.end(Refused::Reply(live.redirect(&parts.uri)), &parts));
+            return Ok(end(transit, Refused::Reply(live.redirect(&target)), &head));
         }
         let route = transit.sight.route;
         if route.kind == Kind::Health {
-            return Ok(self.health(transit, &parts));
+            return Ok(self.health(transit, &head));
         }
         let body = IntakeBody::new(body, route.max_body);
         transit.observation.takes_in(body.intake());
         let mut body = Held::new(body);
-        if let Some(ended) = transit.ask(&self.stores, Stage::Shed..=Stage::Shed, &parts, &mut body).await.ended() {
-            return Ok(transit.end(ended, &parts));
+        if let Some(ended) = transit.ask(&self.stores, Stage::Shed..=Stage::Shed, &head, &mut body).await.ended() {
+            return Ok(end(transit, ended, &head));
         }
-        if declared(&parts).is_some_and(|bytes| bytes > route.max_body) {
-            return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::HttpBodyTooLarge)), &parts));
+        if declared(&head).is_some_and(|bytes| bytes > route.max_body) {
+            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::HttpBodyTooLarge)), &head));
         }
         let Some((forwarding, group)) = live.forwarding(route) else {
-            return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::InternalPanic)), &parts));
+            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::InternalPanic)), &head));
         };
         let permit = match self.admit(group, &transit).await {
             Ok(permit) => permit,
-            Err(refusal) => return Ok(transit.end(Refused::Refusal(refusal), &parts)),
+            Err(refusal) => return Ok(end(transit, Refused::Refusal(refusal), &head)),
         };
         let later = Stage::Identify..=Stage::Shape;
-        if let Some(ended) = transit.ask(&self.stores, later, &parts, &mut body).await.ended() {
-            return Ok(transit.end(ended, &parts));
+        if let Some(ended) = transit.ask(&self.stores, later, &head, &mut body).await.ended() {
+            return Ok(end(transit, ended, &head));
         }
         if route.kind == Kind::Own || self.is_reserved(&transit.sight.path) {
-            return Ok(transit.end(Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &parts));
+            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &head));
         }
         // Not a future of its own: what it would take in would lie twice in every request's future.
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let way = Way { live: &live, timeouts: timeouts(forwarding), permit };
-        let (request, ask) = match way.prepare(&mut transit, &parts, body) {
+        let payload = palisade_proxy::RequestBody::new(body);
+        let (edits, ask) = match way.prepare(&mut transit, &head, payload.payload()) {
             Ok(prepared) => prepared,
-            Err(refusal) => return Ok(transit.end(Refused::Refusal(refusal), &parts)),
+            Err(refusal) => return Ok(end(transit, Refused::Refusal(refusal), &head)),
         };
-        let sent = group.upstream.send(request, ask).await;
-        self.conclude(transit, sent, on_upgrade, &parts)
+        let sent = {
+            let path = onward(&transit.sight, &target);
+            let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload };
+            group.upstream.send(request, ask).await
+        };
+        self.conclude(transit, sent, upgrade, &head)
     }
 
     /// Whether a reader who ignores case, parameters or escapes would take a path for one of ours.
@@ -211,22 +213,36 @@ impl Gateway {
         &self,
         mut transit: Passing<'_>,
         sent: Sent<ForwardedBody>,
-        on_upgrade: Option<OnUpgrade>,
-        parts: &Parts,
-    ) -> Result<Response<GatewayBody>, NoAnswer> {
+        upgrade: Option<Upgrade>,
+        head: &dyn Head,
+    ) -> Result<GatewayAnswer, NoAnswer> {
         if let Some(record) = transit.observation.record() {
             record.server = sent.server().cloned();
             record.upstream = sent.attempts.iter().map(|attempt| attempt.duration).sum();
             record.attempts = sent.attempts;
         }
         match sent.answer {
-            Ok(Answer::Response(response)) => {
-                let ends = is_stream(&response).then(|| self.ends());
-                Ok(respond(transit, response.map(|body| Endable::new(body, ends)), parts))
-            }
-            Ok(Answer::Switch(response, tunnel)) => Ok(switch(transit, response, tunnel, on_upgrade, self.ends())),
-            Err(failure) => fail(transit, failure, parts),
+            Ok(palisade_proxy::Answer::Response(received)) => Ok(self.respond(transit, received, head)),
+            Ok(palisade_proxy::Answer::Switch(received)) => Ok(switch(transit, received, upgrade, self.ends())),
+            Err(failure) => fail(transit, failure, head),
         }
+    }
+
+    /// The application's answer, dressed.
+    fn respond(
+        &self,
+        mut transit: Passing<'_>,
+        received: Received<ResponseBody<ForwardedBody>>,
+        request: &dyn Head,
+    ) -> GatewayAnswer {
+        let Received { status, head, edits, body } = received;
+        // Answers whose latency is that of their first byte.
+        let streams = head.first(&CONTENT_TYPE).is_some_and(media::is_stream);
+        if let Some(record) = transit.observation.record() {
+            record.stream = streams;
+        }
+        let body = AnswerBody::App(Endable::new(body, streams.then(|| self.ends())));
+        transit.answer(Answer { status, head, edits, body }, palisade_proxy::BodyError::reason, request)
     }
 
     /// Lets a request in, at once or after a wait in the queue. Webhooks always come in: whoever
@@ -244,12 +260,12 @@ impl Gateway {
     }
 
     /// The short answers about the gateway itself, before any policy.
-    fn health(&self, transit: Passing<'_>, parts: &Parts) -> Response<GatewayBody> {
+    fn health(&self, transit: Passing<'_>, head: &dyn Head) -> GatewayAnswer {
         let now = transit.arrival.now.monotonic;
-        if !health::is_method(&parts.method) {
+        if !health::is_method(transit.sight.method) {
             let mut refusal = Refusal::new(Reason::HttpMethodNotAllowed);
             refusal.response.set(ALLOW, health::METHODS);
-            return transit.end(Refused::Refusal(refusal), parts);
+            return end(transit, Refused::Refusal(refusal), head);
         }
         let path = transit.sight.path.as_str().strip_prefix("/.palisade/").unwrap_or_default();
         let answer = health::answer(path, None, &self.status.conditions(now), now, health::Audience::Public);
@@ -258,7 +274,7 @@ impl Gateway {
             Some(health::Answer::Refuse(reason)) => Refused::Refusal(Refusal::new(reason)),
             None => Refused::Refusal(Refusal::new(Reason::HttpNotFound)),
         };
-        transit.end(ended, parts)
+        end(transit, ended, head)
     }
 }
 
@@ -266,48 +282,57 @@ impl Service for Gateway {
     type Body = GatewayBody;
     type Error = NoAnswer;
 
-    async fn call(
-        &self,
-        request: Request<RequestBody>,
-        connection: Connection,
-    ) -> Result<Response<GatewayBody>, NoAnswer> {
+    async fn call<H: Sift>(&self, request: Arrived<H>, connection: Connection) -> Result<GatewayAnswer, NoAnswer> {
         let known_as = Cell::new(None);
         // What follows a CONNECT is meant for its tunnel, and a TRACE comes from no application's
         // client: none of it is read as a request.
-        let is_last = *request.method() == Method::CONNECT || *request.method() == Method::TRACE;
+        let is_last = request.method == Method::CONNECT || request.method == Method::TRACE;
         let answer = match Caught::new(self.answer(request, connection, &known_as)).await {
             Ok(answer) => answer,
             // The record was closed by the panic itself; the client is told its id.
             Err(Panicked) => {
                 let id = known_as.get().unwrap_or_else(|| RequestId::new(clock::now().utc, 0));
                 let refusal = Refusal::new(Reason::InternalPanic);
-                let answer = render::refusal(&refusal, id, Audience::Program).map(AnswerBody::Own);
-                Ok(answer.map(|body| ObservedBody::unobserved(body, palisade_proxy::BodyError::reason)))
+                let answer = Answer::from(render::refusal(&refusal, id, Audience::Program));
+                let body = |body| ObservedBody::unobserved(AnswerBody::Own(body), palisade_proxy::BodyError::reason);
+                Ok(answer.map(body).map_head(AnswerHead::Map))
             }
         };
         // HTTP/2 says goodbye with a frame of its own; a tunnel isn't kept for another request.
         let closes = connection.engine == Engine::H1 && (is_last || self.status.is_draining());
-        answer.map(|mut answer| {
-            if closes && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            answer
-        })
+        answer.map(
+            |answer| {
+                if closes && answer.status != StatusCode::SWITCHING_PROTOCOLS { closing(answer) } else { answer }
+            },
+        )
     }
 }
 
+/// The answer to a ruling that ends a request here.
+fn end(transit: Passing<'_>, ruling: Refused, head: &dyn Head) -> GatewayAnswer {
+    transit.end(ruling, head).map_head(AnswerHead::Map)
+}
+
+/// The same answer, as the last one of its connection.
+fn closing(mut answer: GatewayAnswer) -> GatewayAnswer {
+    answer.edits.set(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// Bounds that HTTP/1.1 has on the wire and HTTP/2 has not: fields, and bytes of the target.
-fn oversized(parts: &Parts, target: &str) -> Option<Refusal> {
+fn oversized(head: &dyn Head, target: &str) -> Option<Refusal> {
     let limits = Limits::default();
     if target.len() > limits.target_bytes_max {
         return Some(Refusal::new(Reason::HttpTargetTooLong));
     }
-    (parts.headers.len() > limits.fields_max).then(|| Refusal::new(Reason::HttpHeadTooLarge))
+    let mut fields = 0;
+    head.fields(&mut |_, _| fields += 1);
+    (fields > limits.fields_max).then(|| Refusal::new(Reason::HttpHeadTooLarge))
 }
 
 /// The body's declared length.
-fn declared(parts: &Parts) -> Option<u64> {
-    std::str::from_utf8(parts.headers.get(CONTENT_LENGTH)?.as_bytes()).ok()?.parse().ok()
+fn declared(head: &dyn Head) -> Option<u64> {
+    std::str::from_utf8(head.first(&CONTENT_LENGTH)?).ok()?.parse().ok()
 }
 
 /// The way of one request to the application.
@@ -318,27 +343,23 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Makes the request that the application receives.
+    /// Decides what the application receives in place of the client's head.
     fn prepare(
         self,
         transit: &mut Passing<'_>,
-        parts: &Parts,
-        body: ForwardedBody,
-    ) -> Result<(Request<palisade_proxy::RequestBody<ForwardedBody>>, Ask), Refusal> {
-        let mut head = parts.headers.clone();
-        std::mem::take(&mut transit.passage.request).apply(&mut head);
-        announce_only(&mut head, &self.live.plan.protection.edge.inbound);
-        let body = palisade_proxy::RequestBody::new(body);
-        let prepared = hop::prepare(&parts.method, &mut head, body.payload())
+        head: &dyn Head,
+        payload: palisade_proxy::retry::Payload,
+    ) -> Result<(HeaderEdits, Ask), Refusal> {
+        let mut edits = HeaderEdits::none();
+        edits.reserve(EDITS);
+        // A trailer may not say what a field may not.
+        let inbound = &self.live.plan.protection.edge.inbound;
+        let keep = |name: &str| inbound.verdict(name) == Inbound::Keep;
+        let prepared = hop::prepare(transit.sight.method, head, payload, &keep, &mut edits)
             .map_err(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()))?;
-        let Sight { path, query, authority, .. } = &transit.sight;
-        self.live.plan.names.tell(&mut head, &transit.arrival, authority);
-        let uri = target(&parts.uri, path.as_str(), path.as_sent(), *query)
-            .ok_or_else(|| Refusal::new(Reason::PathMalformed))?;
-        let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = head;
+        // After what is taken out, so that no `Connection` can remove what is put in.
+        edits.extend(std::mem::take(&mut transit.passage.request));
+        self.live.plan.names.tell(head, &mut edits, &transit.arrival, transit.sight.authority);
         let ask = Ask {
             began: transit.arrival.now.monotonic,
             timeouts: self.timeouts,
@@ -346,65 +367,31 @@ impl Way<'_> {
             prepared,
             permit: self.permit,
         };
-        Ok((request, ask))
+        Ok((edits, ask))
     }
 }
 
-/// Takes names that no client may set out of `Trailer`: a trailer passes only if it is announced.
-fn announce_only(head: &mut HeaderMap, inbound: &InboundFilter) {
-    if !head.contains_key(TRAILER) {
-        return;
-    }
-    let values: Vec<_> = head.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok()).collect();
-    let names = values.iter().flat_map(|value| value.split(',')).map(str::trim);
-    let kept: Vec<_> = names.filter(|name| !name.is_empty() && inbound.verdict(name) == Inbound::Keep).collect();
-    match HeaderValue::from_str(&kept.join(", ")) {
-        Ok(value) if !kept.is_empty() => drop(head.insert(TRAILER, value)),
-        Ok(_) | Err(_) => drop(head.remove(TRAILER)),
-    }
-}
-
-/// The application's answer, dressed.
-fn respond(
-    mut transit: Passing<'_>,
-    mut response: Response<Endable<ResponseBody<ForwardedBody>>>,
-    parts: &Parts,
-) -> Response<GatewayBody> {
-    if let Some(record) = transit.observation.record() {
-        record.stream = is_stream(&response);
-    }
-    // Ours is the version that the client is answered with; the application's is its own affair.
-    *response.version_mut() = Version::HTTP_11;
-    transit.answer(response.map(AnswerBody::App), palisade_proxy::BodyError::reason, parts)
-}
-
-/// Answers whose latency is that of their first byte.
-fn is_stream<B>(response: &Response<B>) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|value| media::is_stream(value.as_bytes()))
-}
+/// Changes to an ordinary request's head.
+const EDITS: usize = 12;
 
 /// A WebSocket: from here on bytes go both ways, and the record closes with the tunnel.
 fn switch(
     transit: Passing<'_>,
-    mut response: Response<()>,
-    tunnel: Tunnel<ForwardedBody>,
-    on_upgrade: Option<OnUpgrade>,
+    received: Received<Tunnel<ForwardedBody>>,
+    upgrade: Option<Upgrade>,
     ends: Ends,
-) -> Response<GatewayBody> {
-    let observation = transit.switch(&mut response);
-    if let Some(on_upgrade) = on_upgrade {
-        spawn_local(carry(tunnel, on_upgrade, observation, ends));
+) -> GatewayAnswer {
+    let Received { status, head, mut edits, body: tunnel } = received;
+    let observation = transit.switch(status, &mut edits);
+    if let Some(upgrade) = upgrade {
+        spawn_local(carry(tunnel, upgrade, observation, ends));
     }
     let blame = palisade_proxy::BodyError::reason;
-    response.map(|()| ObservedBody::unobserved(AnswerBody::Own(Bytes::new()), blame))
+    let body = ObservedBody::unobserved(AnswerBody::Own(Bytes::new()), blame);
+    Answer { status, head, edits, body }
 }
 
-async fn carry(
-    tunnel: Tunnel<ForwardedBody>,
-    client: OnUpgrade,
-    mut observation: Observation<ToTelemetry>,
-    ends: Ends,
-) {
+async fn carry(tunnel: Tunnel<ForwardedBody>, client: Upgrade, mut observation: Observation<ToTelemetry>, ends: Ends) {
     let carried = tunnel.run(client, ends).await;
     if carried.end == TunnelEnd::UpstreamLost {
         observation.failed(Reason::UpstreamReset);
@@ -413,7 +400,7 @@ async fn carry(
 }
 
 /// What becomes of a request that the application did not answer.
-fn fail(transit: Passing<'_>, failure: Failure, parts: &Parts) -> Result<Response<GatewayBody>, NoAnswer> {
+fn fail(transit: Passing<'_>, failure: Failure, head: &dyn Head) -> Result<GatewayAnswer, NoAnswer> {
     let refusal = match failure {
         Failure::Upstream { reason, detail } => {
             let refusal = Refusal::new(reason).detail(detail);
@@ -429,23 +416,18 @@ fn fail(transit: Passing<'_>, failure: Failure, parts: &Parts) -> Result<Respons
         },
     };
     let is_framing = refusal.reason == Reason::HttpMalformed;
-    let mut response = transit.end(Refused::Refusal(refusal), parts);
-    if is_framing || response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    let answer = end(transit, Refused::Refusal(refusal), head);
+    if is_framing || answer.status == StatusCode::PAYLOAD_TOO_LARGE { Ok(closing(answer)) } else { Ok(answer) }
 }
 
-/// The target in origin-form: what was sent if that was in normal form already.
-fn target(sent: &Uri, path: &str, as_sent: bool, query: Option<&str>) -> Option<Uri> {
-    let path_and_query = match (as_sent, query) {
-        (true, _) => sent.path_and_query().cloned()?,
-        (false, None) => PathAndQuery::try_from(path).ok()?,
-        (false, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok()?,
-    };
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(path_and_query);
-    Uri::from_parts(parts).ok()
+/// The target as it goes on: what was sent if that was in normal form already.
+fn onward<'a>(sight: &'a Sight<'_>, sent: &'a str) -> Cow<'a, str> {
+    let path = &sight.path;
+    match sight.query {
+        _ if path.as_sent() => Cow::Borrowed(sent),
+        None => Cow::Borrowed(path.as_str()),
+        Some(query) => Cow::Owned(format!("{}?{query}", path.as_str())),
+    }
 }
 
 impl fmt::Display for NoAnswer {

@@ -6,15 +6,18 @@ use std::sync::mpsc as channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body_util::Full;
+use palisade_core::Sift;
+use palisade_proxy::AnswerHead;
+use palisade_tower::answer::Answer;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::*;
 use crate::admission::AdmissionRule;
-use crate::connection::{Connection, RequestBody};
+use crate::connection::{Arrived, Connection};
 use crate::counters::{ConnectionLimit, Engine, Handshake};
 use crate::limits::Limits;
 use crate::listen::Sockets;
@@ -30,9 +33,13 @@ impl Service for Numbered {
     type Body = Full<Bytes>;
     type Error = Infallible;
 
-    async fn call(&self, _: Request<RequestBody>, connection: Connection) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn call<H: Sift>(
+        &self,
+        _: Arrived<H>,
+        connection: Connection,
+    ) -> Result<Answer<AnswerHead, Full<Bytes>>, Infallible> {
         let text = format!("{} {} {}", self.0.get(), connection.engine.name(), connection.secure);
-        Ok(Response::new(Full::from(text)))
+        Ok(Answer::from(Response::new(Full::from(text))).map_head(AnswerHead::Map))
     }
 }
 

@@ -72,7 +72,11 @@ impl Case {
         let request = request("GET / HTTP/1.1");
         let path = Path::parse("/", EncodedSlash::Keep).unwrap();
         let outline = Outline { status, length: None };
-        guard::dress(&view(&request, &path, &self.route), outline, head, &mut self.passage, Notes::Brief)
+        let view = view(&request, &path, &self.route);
+        let mut edits = HeaderEdits::none();
+        let rewritings = guard::dress(&view, outline, head, &mut edits, &mut self.passage, Notes::Brief);
+        edits.apply(head);
+        rewritings
     }
 
     pub(crate) async fn remember(&mut self, name: &'static str) {

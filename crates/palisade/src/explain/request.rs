@@ -10,22 +10,22 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use palisade_config::Snapshot;
 use palisade_core::{Reason, Record, Refusal};
-use palisade_server::connection::framing;
+use palisade_server::connection::framing::{self, Line};
 use palisade_server::protection;
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
+use palisade_tower::answer::Answer;
 use palisade_tower::body::AnswerBody;
 use palisade_tower::edge::{Entropy, Peer};
 use palisade_tower::guard::{REQUEST_STAGES, Ruling, Stores};
 use palisade_tower::held::Held;
 use palisade_tower::observe::Close;
 use palisade_tower::transit::{Incoming, Refused, Transit};
-use palisade_tower::{authority, clock};
+use palisade_tower::{asked, clock};
 
 use super::story::{Step, Story};
 use crate::cli::Explain;
@@ -70,21 +70,26 @@ fn parse(line: &str, fields: &[String], snapshot: &Snapshot) -> Result<Parts, St
 }
 
 /// Lets the request pass edge and guard. `None` if something had to be waited for.
-fn pass(mut parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
+fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
     let protection = protection::of(snapshot, [0; 16]);
     let stores = Stores { counters: Counters::Memory(Table::new(snapshot.table)), records: Records::new(1) };
-    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let asked_for = authority::of(&parts.uri, &parts.headers);
-    let malformed = framing::check(&parts).err();
+    let Parts { method, uri, version, mut headers, .. } = parts;
+    let asked_for = asked::authority(&uri, &headers);
+    let protocol = asked::protocol(version);
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    let line = Line { method: &method, protocol, authority, target: uri.path() };
+    let malformed = framing::check(&line, &headers).err();
     let arriving = Incoming {
-        target: &target,
+        method: &method,
+        protocol,
+        target: asked::target(&uri),
         authority: &asked_for,
         peer: Peer { address: explain.from.into(), secure: false },
         now: clock::now(),
         entropy: Entropy::draw(&mut fastrand::Rng::new()),
     };
     let closed = Rc::new(Cell::new(None));
-    let (mut transit, refused) = Transit::arrive(&protection, arriving, &mut parts, Keep(closed.clone()));
+    let (mut transit, refused) = Transit::arrive(&protection, arriving, &mut headers, Keep(closed.clone()));
     transit.note_everything();
     let questions = transit.sight.route.questions.clone();
     let framing = malformed.map(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()));
@@ -94,27 +99,28 @@ fn pass(mut parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Stor
         Some(refusal) => Ruling::Refuse(refusal),
         None => {
             let mut body = Held::new(Empty::<Bytes>::new());
-            at_once(transit.ask(&stores, REQUEST_STAGES, &parts, &mut body))?
+            at_once(transit.ask(&stores, REQUEST_STAGES, &headers, &mut body))?
         }
     };
-    let (response, ending) = match ruling.ended() {
+    let (answer, ending) = match ruling.ended() {
         Some(ended) => {
             let refusal = match &ended {
                 Refused::Refusal(refusal) => Some(refusal.reason),
                 Refused::Reply(_) => None,
             };
-            (transit.end::<Empty<Bytes>>(ended, &parts), Ending::Here(refusal))
+            (transit.end::<Empty<Bytes>>(ended, &headers), Ending::Here(refusal))
         }
         None => {
-            let answer = made_up().map(|_| AnswerBody::App(Empty::<Bytes>::new()));
-            (transit.answer(answer, |never| match *never {}, &parts), Ending::Application)
+            let answer = Answer::from(made_up()).map(|()| AnswerBody::App(Empty::<Bytes>::new()));
+            (transit.answer(answer, |never| match *never {}, &headers), Ending::Application)
         }
     };
-    let (answer, body) = response.into_parts();
-    drop(body);
+    let head = answer.edited().to_map();
+    let status = answer.status;
+    drop(answer);
     let record: Record = closed.take()?;
     let steps = record.policies.iter().map(|asked| Step::new(asked, &questions)).collect();
-    Some(Story { record, steps, ending, edge_detail, status: answer.status, head: added(&answer.headers) })
+    Some(Story { record, steps, ending, edge_detail, status, head: added(&head) })
 }
 
 /// How the request would end.

@@ -21,15 +21,13 @@ mod host;
 
 use std::fmt;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::{Method, Version};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
+use palisade_core::{Head, Protocol};
 
 /// What is wrong with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// Neither HTTP/1.0 nor 1.1 nor 2.
-    Version,
     /// `Content-Length`, or how often it was sent.
     Length,
     /// `Transfer-Encoding`, or beside what it was sent.
@@ -53,7 +51,6 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Version => "unknown version",
             Self::Length => "`Content-Length` repeated, or not a number",
             Self::Encoding => "`Transfer-Encoding` other than `chunked` alone",
             Self::Host => "not exactly one `Host` of the form host[:port]",
@@ -67,47 +64,57 @@ impl fmt::Display for Malformed {
     }
 }
 
+/// What a request says beside its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The authority of the target, or `:authority`.
+    pub authority: Option<&'a str>,
+    /// The rest of the target. Empty for one that is an authority alone.
+    pub target: &'a str,
+}
+
 /// What one pass over the fields finds.
 #[derive(Default)]
 struct Found<'a> {
     lengths: usize,
     encodings: usize,
     hosts: usize,
-    host: Option<&'a HeaderValue>,
+    host: &'a [u8],
     websocket: bool,
     upgrade: bool,
     keys: usize,
-    key: Option<&'a HeaderValue>,
+    key: &'a [u8],
     versions: usize,
-    version: Option<&'a HeaderValue>,
+    version: &'a [u8],
 }
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Checks a request's head.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong with it.
-pub fn check(request: &Parts) -> Result<(), Malformed> {
-    if ![Version::HTTP_10, Version::HTTP_11, Version::HTTP_2].contains(&request.version) {
-        return Err(Malformed::Version);
-    }
+pub fn check(line: &Line<'_>, head: &dyn Head) -> Result<(), Malformed> {
     let mut found = Found::default();
-    for (name, value) in &request.headers {
-        found.learn(name, value)?;
-        if request.version == Version::HTTP_2 {
-            check_h2(name, value)?;
+    let mut result = Ok(());
+    head.fields(&mut |name, value| {
+        if result.is_ok() {
+            result = found.learn(name, value);
         }
-    }
-    found.check_length(request.version)?;
-    found.check_host(request)?;
-    found.check_websocket(request)?;
-    let path = request.uri.path();
-    let asterisk = path == "*" && request.method == Method::OPTIONS;
-    let tunnel = path.is_empty() && request.method == Method::CONNECT;
-    if path.starts_with('/') || asterisk || tunnel { Ok(()) } else { Err(Malformed::Target) }
+        if result.is_ok() && line.protocol == Protocol::H2 {
+            result = check_h2(name, value);
+        }
+    });
+    result?;
+    found.check_length(line)?;
+    found.check_host(line)?;
+    found.check_websocket(line)?;
+    let asterisk = line.target == "*" && *line.method == Method::OPTIONS;
+    let tunnel = line.target.is_empty() && *line.method == Method::CONNECT;
+    if line.target.starts_with('/') || asterisk || tunnel { Ok(()) } else { Err(Malformed::Target) }
 }
 
 /// Joins the crumbs of a cookie that HTTP/2 sends as several fields (RFC 9113 §8.2.3), so that
@@ -129,26 +136,25 @@ pub fn join_cookies(head: &mut HeaderMap) {
 }
 
 impl<'a> Found<'a> {
-    fn learn(&mut self, name: &HeaderName, value: &'a HeaderValue) -> Result<(), Malformed> {
-        match *name {
-            header::CONTENT_LENGTH => {
+    fn learn(&mut self, name: &str, value: &'a [u8]) -> Result<(), Malformed> {
+        match name {
+            "content-length" => {
                 self.lengths += 1;
-                let digits = value.as_bytes();
-                if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || parse_length(digits).is_none() {
+                if value.is_empty() || !value.iter().all(u8::is_ascii_digit) || parse_length(value).is_none() {
                     return Err(Malformed::Length);
                 }
             }
-            header::TRANSFER_ENCODING => {
+            "transfer-encoding" => {
                 self.encodings += 1;
-                if !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                if !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Malformed::Encoding);
                 }
             }
-            header::HOST => {
+            "host" => {
                 self.hosts += 1;
-                self.host = Some(value);
+                self.host = value;
             }
-            header::CONNECTION => {
+            "connection" => {
                 for token in tokens(value) {
                     if is_never_hop_by_hop(token) {
                         return Err(Malformed::Connection);
@@ -156,68 +162,71 @@ impl<'a> Found<'a> {
                     self.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
                 }
             }
-            header::UPGRADE => self.websocket |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket")),
-            header::SEC_WEBSOCKET_KEY => {
+            "upgrade" => self.websocket |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket")),
+            "sec-websocket-key" => {
                 self.keys += 1;
-                self.key = Some(value);
+                self.key = value;
             }
-            header::SEC_WEBSOCKET_VERSION => {
+            "sec-websocket-version" => {
                 self.versions += 1;
-                self.version = Some(value);
+                self.version = value;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn check_length(&self, version: Version) -> Result<(), Malformed> {
+    fn check_length(&self, line: &Line<'_>) -> Result<(), Malformed> {
         if self.lengths > 1 {
             return Err(Malformed::Length);
         }
         match self.encodings {
             0 => Ok(()),
-            1 if version == Version::HTTP_11 && self.lengths == 0 => Ok(()),
+            1 if line.protocol == Protocol::Http11 && self.lengths == 0 => Ok(()),
             _ => Err(Malformed::Encoding),
         }
     }
 
-    fn check_host(&self, request: &Parts) -> Result<(), Malformed> {
-        let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let host = self.host.map(HeaderValue::as_bytes);
+    fn check_host(&self, line: &Line<'_>) -> Result<(), Malformed> {
+        let authority = line.authority.map(str::as_bytes);
+        let host = (self.hosts > 0).then_some(self.host);
         if self.hosts > 1 || [authority, host].into_iter().flatten().any(|text| !host::is_host(text)) {
             return Err(Malformed::Host);
         }
         match (authority, host) {
-            (Some(_), Some(_)) if request.method == Method::CONNECT => Ok(()),
+            (Some(_), Some(_)) if *line.method == Method::CONNECT => Ok(()),
             (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => Err(Malformed::OtherHost),
             (Some(_), Some(_)) | (None, Some(_)) => Ok(()),
             // In HTTP/2 `:authority` alone is enough.
-            (Some(_), None) if request.version != Version::HTTP_11 => Ok(()),
-            (None, None) if request.version == Version::HTTP_10 => Ok(()),
+            (Some(_), None) if line.protocol != Protocol::Http11 => Ok(()),
+            (None, None) if line.protocol == Protocol::Http10 => Ok(()),
             (Some(_) | None, None) => Err(Malformed::Host),
         }
     }
 
-    fn check_websocket(&self, request: &Parts) -> Result<(), Malformed> {
-        if !(self.websocket && self.upgrade) || request.version != Version::HTTP_11 {
+    fn check_websocket(&self, line: &Line<'_>) -> Result<(), Malformed> {
+        if !(self.websocket && self.upgrade) || line.protocol != Protocol::Http11 {
             return Ok(());
         }
-        let complete = request.method == Method::GET
+        let complete = *line.method == Method::GET
             && self.lengths + self.encodings == 0
             && self.keys == 1
-            && self.key.is_some_and(|key| is_key(key.as_bytes()))
+            && is_key(self.key)
             && self.versions == 1
-            && self.version.is_some_and(|version| version.as_bytes() == b"13");
+            && self.version == b"13";
         if complete { Ok(()) } else { Err(Malformed::WebSocket) }
     }
 }
 
-fn check_h2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
-    let connection = [header::CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE];
-    if connection.contains(name) || (*name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers")) {
-        return Err(Malformed::ConnectionField);
+fn check_h2(name: &str, value: &[u8]) -> Result<(), Malformed> {
+    match name {
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
+            return Err(Malformed::ConnectionField);
+        }
+        "te" if !value.eq_ignore_ascii_case(b"trailers") => return Err(Malformed::ConnectionField),
+        _ => {}
     }
-    match value.as_bytes() {
+    match value {
         [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => Err(Malformed::Blanks),
         _ => Ok(()),
     }
@@ -228,16 +237,20 @@ fn parse_length(digits: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Fields that a `Connection` must not name: removing them would change the message.
+/// Fields that a `Connection` must not name: removing them would change the message, or take the
+/// handshake apart that `Connection` itself announces.
 fn is_never_hop_by_hop(token: &[u8]) -> bool {
     [&b"host"[..], b"content-length", b"content-type", b"cookie", b"authorization"]
         .iter()
         .any(|name| token.eq_ignore_ascii_case(name))
+        || token.get(..SEC_WEBSOCKET.len()).is_some_and(|start| start.eq_ignore_ascii_case(SEC_WEBSOCKET))
 }
+
+const SEC_WEBSOCKET: &[u8] = b"sec-websocket-";
 
 /// 16 bytes in base64: 22 characters and two signs of padding (RFC 6455 §4.1).
 fn is_key(key: &[u8]) -> bool {

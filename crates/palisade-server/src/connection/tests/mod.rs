@@ -79,53 +79,40 @@ impl Service for Scripted {
     type Body = Zeros;
     type Error = Infallible;
 
-    async fn call(&self, mut request: Request<RequestBody>, _: Connection) -> Result<Response<Zeros>, Infallible> {
-        let path = request.uri().path().to_owned();
-        let mut response = Response::new(Zeros::new(0));
-        match path.as_str() {
-            "/body" => match request.into_body().collect().await {
-                Ok(body) => *response.body_mut() = Zeros::new(body.to_bytes().len()),
-                Err(error) => {
-                    let status = error.reason().map_or(StatusCode::IM_A_TEAPOT, Reason::status);
-                    *response.status_mut() = status;
-                }
+    async fn call<H: Sift>(&self, request: Arrived<H>, _: Connection) -> Result<Answer<AnswerHead, Zeros>, Infallible> {
+        let mut answer = Answer::from(http::Response::new(Zeros::new(0))).map_head(AnswerHead::Map);
+        match &*request.target {
+            "/body" => match request.body.collect().await {
+                Ok(body) => answer.body = Zeros::new(body.to_bytes().len()),
+                Err(error) => answer.status = error.reason().map_or(StatusCode::IM_A_TEAPOT, Reason::status),
             },
-            "/unread" => *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE,
+            "/unread" => answer.status = StatusCode::PAYLOAD_TOO_LARGE,
             "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
-            "/large" => *response.body_mut() = Zeros::new(10 << 20),
-            "/cut" => *response.body_mut() = Zeros::cut(PIECE),
-            "/quiet" => *response.body_mut() = Zeros::quiet(2 * PIECE),
+            "/large" => answer.body = Zeros::new(10 << 20),
+            "/cut" => answer.body = Zeros::cut(PIECE),
+            "/quiet" => answer.body = Zeros::quiet(2 * PIECE),
             "/tunnel" => {
-                let upgrade = hyper::upgrade::on(&mut request);
-                tokio::task::spawn_local(async move {
-                    let mut io = upgrade.await.unwrap();
-                    echo(&mut io).await;
-                });
-                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-                response.headers_mut().insert(CONNECTION, "upgrade".parse().unwrap());
-                response.headers_mut().insert(UPGRADE, "websocket".parse().unwrap());
+                let upgrade = request.upgrade.unwrap();
+                tokio::task::spawn_local(async move { echo(upgrade.await.unwrap()).await });
+                answer.status = StatusCode::SWITCHING_PROTOCOLS;
+                answer.edits.set(CONNECTION, "upgrade".parse().unwrap());
+                answer.edits.set(UPGRADE, "websocket".parse().unwrap());
             }
             _ => {}
         }
-        Ok(response)
+        Ok(answer)
     }
 }
 
 /// Sends back what comes, until the other side is silent.
-async fn echo(io: &mut hyper::upgrade::Upgraded) {
-    use hyper::rt::{Read, ReadBuf, Write};
+async fn echo(mut io: Box<dyn Duplex>) {
+    let mut space = [0; 64];
     loop {
-        let mut space = [0; 64];
-        let mut buffer = ReadBuf::new(&mut space);
-        std::future::poll_fn(|context| Pin::new(&mut *io).poll_read(context, buffer.unfilled())).await.unwrap();
-        if buffer.filled().is_empty() {
+        let count = io.read(&mut space).await.unwrap();
+        if count == 0 {
             return;
         }
-        let mut rest = buffer.filled();
-        while !rest.is_empty() {
-            let written = std::future::poll_fn(|context| Pin::new(&mut *io).poll_write(context, rest)).await.unwrap();
-            rest = &rest[written..];
-        }
+        io.write_all(&space[..count]).await.unwrap();
     }
 }
 

@@ -1,0 +1,37 @@
+//! An answer's head as the engine keeps it that has read it.
+
+use http::header::{HeaderMap, HeaderName};
+use palisade_core::Head;
+
+/// The fields of an answer's head.
+#[derive(Clone, Debug)]
+pub enum AnswerHead {
+    /// Of hyper, or made by us.
+    Map(HeaderMap),
+}
+
+impl Head for AnswerHead {
+    fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8])) {
+        match self {
+            Self::Map(map) => map.each(name, see),
+        }
+    }
+
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+        match self {
+            Self::Map(map) => map.fields(see),
+        }
+    }
+
+    fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
+        match self {
+            Self::Map(map) => Head::first(map, name),
+        }
+    }
+}
+
+impl From<HeaderMap> for AnswerHead {
+    fn from(map: HeaderMap) -> Self {
+        Self::Map(map)
+    }
+}
