@@ -5,12 +5,13 @@
 //! the order of arrival is kept.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use palisade_core::Head;
 
-use crate::fault::Fault;
+use crate::write::field;
 
 /// Fields in the order they were sent. Their names are in lower case.
 #[derive(Clone, Default)]
@@ -29,15 +30,25 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Of a field in a block smaller than 4 GiB.
-    pub(crate) fn new(name_at: usize, name_bytes: usize, value_at: usize, value_bytes: usize) -> Result<Self, Fault> {
-        let offset = |at: usize| u32::try_from(at).map_err(|_| Fault::HeadTooLarge);
-        Ok(Self {
-            name_at: offset(name_at)?,
-            name_bytes: offset(name_bytes)?,
-            value_at: offset(value_at)?,
-            value_bytes: offset(value_bytes)?,
-        })
+    /// How large a block may be.
+    pub(crate) const END_MAX: usize = u32::MAX as usize;
+
+    /// Of a field that ends within [`Entry::END_MAX`].
+    pub(crate) fn new(name_at: usize, name_bytes: usize, value_at: usize, value_bytes: usize) -> Self {
+        Self {
+            name_at: name_at as u32,
+            name_bytes: name_bytes as u32,
+            value_at: value_at as u32,
+            value_bytes: value_bytes as u32,
+        }
+    }
+
+    /// The whole line, if it stands in the block as it would be written.
+    fn line(&self, block: &[u8]) -> Option<Range<usize>> {
+        let (start, value) = (self.name_at as usize, self.value_at as usize);
+        let (colon, value_end) = (start + self.name_bytes as usize, value + self.value_bytes as usize);
+        let is_written = block.get(colon..value)? == b": " && block.get(value_end..)?.starts_with(b"\r\n");
+        is_written.then_some(start..value_end + b"\r\n".len())
     }
 }
 
@@ -86,18 +97,39 @@ impl Fields {
         map
     }
 
+    /// Writes every field. Those that stand next to each other as they would be written, and that
+    /// is nearly all of a parsed head, are copied at once.
+    pub(crate) fn write(&self, out: &mut BytesMut) {
+        let mut run = 0..0;
+        for entry in &self.entries {
+            let line = entry.line(&self.block);
+            if let Some(line) = line.clone().filter(|line| line.start == run.end) {
+                run.end = line.end;
+                continue;
+            }
+            out.put_slice(self.block.get(run).unwrap_or_default());
+            run = line.unwrap_or_default();
+            if run.is_empty() {
+                field(out, text(self.name(entry)), self.value(entry));
+            }
+        }
+        out.put_slice(self.block.get(run).unwrap_or_default());
+    }
+
     /// The fields of a map, one block of bytes for all of them.
     pub fn from_map(map: &HeaderMap) -> Self {
-        let bytes = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let around = b": \r\n".len();
+        let bytes = map.iter().map(|(name, value)| name.as_str().len() + value.len() + around).sum();
         let mut block = BytesMut::with_capacity(bytes);
         let mut entries = Vec::with_capacity(map.len());
         for (name, value) in map {
             let name_at = block.len();
-            block.put_slice(name.as_str().as_bytes());
-            let value_at = block.len();
-            block.put_slice(value.as_bytes());
-            // A map holds 32 Ki fields of 64 KiB; more than 4 GiB of them can't be told apart.
-            entries.extend(Entry::new(name_at, value_at - name_at, value_at, value.len()).ok());
+            field(&mut block, name.as_str(), value.as_bytes());
+            let value_at = name_at + name.as_str().len() + b": ".len();
+            // A map of 4 GiB is not whole, which is better than wrong.
+            if block.len() <= Entry::END_MAX {
+                entries.push(Entry::new(name_at, name.as_str().len(), value_at, value.len()));
+            }
         }
         Self { block: block.freeze(), entries }
     }

@@ -28,6 +28,7 @@ mod section;
 mod text;
 mod token;
 mod version;
+mod word;
 pub mod write;
 
 pub use body::{Cut, Decoded, Decoder, Piece};

@@ -25,13 +25,23 @@ impl Lines {
             return None;
         };
         let line = self.start..self.searched + found + 1;
-        self.start = line.end;
-        self.searched = line.end;
+        self.go_to(line.end);
         Some(line)
     }
 
-    /// What follows the last line that was found.
-    pub(crate) fn rest<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        bytes.get(self.start..).unwrap_or_default()
+    /// Where the first line begins that wasn't found yet.
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The same, if its end was looked for and isn't there.
+    pub(crate) fn partial(&self) -> Option<usize> {
+        (self.searched > self.start).then_some(self.start)
+    }
+
+    /// Goes to where a line begins.
+    pub(crate) fn go_to(&mut self, start: usize) {
+        self.start = start;
+        self.searched = start;
     }
 }

@@ -55,7 +55,9 @@ pub struct RequestParser {
 
 #[derive(Debug)]
 struct RequestLine {
-    method: Method,
+    /// It comes first, and is a token.
+    method_bytes: usize,
+    /// Where the target is. It is UTF-8.
     target: Range<usize>,
     declared: Declared,
 }
@@ -81,18 +83,19 @@ impl RequestParser {
         let learn = |name: &[u8], value: &[u8]| line.declared.learn(name, value);
         let Some(end) = self.section.read(buffer, bytes_max, self.limits.fields_max, learn)? else { return Ok(None) };
         let framing = line.declared.framing()?.unwrap_or(Framing::None);
-        let Self { line, section, .. } = std::mem::replace(self, Self::new(self.limits));
-        let Some(RequestLine { method, target, declared }) = line else { return Ok(None) };
         let block = buffer.split_to(end).freeze();
-        Ok(Some(Request {
-            method,
-            target: Text::new(block.slice(target)).ok_or(Fault::Malformed)?,
-            version: declared.version,
-            fields: Fields::new(block, section.entries),
+        let method = block.get(..line.method_bytes).unwrap_or_default();
+        let request = Request {
+            method: Method::from_bytes(method).map_err(|_| Fault::Malformed)?,
+            target: Text::known(block.slice(line.target.clone())),
+            version: line.declared.version,
             framing,
-            persistent: declared.is_persistent(),
-            expects_continue: declared.expects_continue(),
-        }))
+            persistent: line.declared.is_persistent(),
+            expects_continue: line.declared.expects_continue(),
+            fields: Fields::new(block, std::mem::take(&mut self.section.entries)),
+        };
+        (self.skipped, self.begun, self.line, self.section.lines) = (0, false, None, Lines::default());
+        Ok(Some(request))
     }
 
     /// Whether a head has begun and isn't complete, as far as the last call saw.
@@ -136,13 +139,13 @@ impl RequestLine {
         let (method, rest) = line.split_at_checked(method)?;
         let (rest, version) = rest.split_last_chunk::<8>()?;
         let [b' ', target @ .., b' '] = rest else { return None };
-        let is_target = !target.is_empty() && !has_blank_or_control(target) && std::str::from_utf8(target).is_ok();
-        if !is_token(method) || !is_target {
+        let is_utf8 = target.is_ascii() || std::str::from_utf8(target).is_ok();
+        if !is_token(method) || target.is_empty() || has_blank_or_control(target) || !is_utf8 {
             return None;
         }
         let start = method.len() + 1;
         Some(Self {
-            method: Method::from_bytes(method).ok()?,
+            method_bytes: method.len(),
             target: start..start + target.len(),
             declared: Declared::new(Version::parse(version)?),
         })

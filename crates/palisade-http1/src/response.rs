@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::fields::Fields;
 use crate::framing::Framing;
 use crate::limits::Limits;
+use crate::lines::Lines;
 use crate::section::Section;
 use crate::token::has_control;
 use crate::version::Version;
@@ -65,8 +66,7 @@ impl ResponseParser {
         let Some(end) = self.section.read(buffer, head_bytes_max, fields_max, learn)? else { return Ok(None) };
         // Contradictions are refused also where there is no body: somebody might expect one.
         let declared_framing = line.declared.framing()?;
-        let Self { line, section, .. } = std::mem::replace(self, Self::new(self.limits));
-        let Some(StatusLine { status, declared }) = line else { return Ok(None) };
+        let status = line.status;
         let body = Body::of(method, status);
         let framing = match body {
             Body::Follows => declared_framing.unwrap_or(Framing::Close),
@@ -78,13 +78,15 @@ impl ResponseParser {
             (Body::Never, Some(declared)) => declared == Framing::Length(0),
             (Body::Never, None) | (Body::Elsewhere, _) => true,
         };
-        Ok(Some(Response {
+        let response = Response {
             status,
-            version: declared.version,
-            fields: Fields::new(buffer.split_to(end).freeze(), section.entries),
+            version: line.declared.version,
+            fields: Fields::new(buffer.split_to(end).freeze(), std::mem::take(&mut self.section.entries)),
             framing,
-            persistent: is_clear && declared.is_persistent(),
-        }))
+            persistent: is_clear && line.declared.is_persistent(),
+        };
+        (self.line, self.section.lines) = (None, Lines::default());
+        Ok(Some(response))
     }
 
     fn begin(&mut self, buffer: &[u8]) -> Result<Option<StatusLine>, Fault> {

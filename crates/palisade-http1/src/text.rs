@@ -13,9 +13,10 @@ use bytes::Bytes;
 pub struct Text(Bytes);
 
 impl Text {
-    /// `None` if it isn't UTF-8.
-    pub(crate) fn new(bytes: Bytes) -> Option<Self> {
-        std::str::from_utf8(&bytes).is_ok().then_some(Self(bytes))
+    /// Bytes that were found to be UTF-8.
+    pub(crate) fn known(bytes: Bytes) -> Self {
+        debug_assert!(std::str::from_utf8(&bytes).is_ok());
+        Self(bytes)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What single bytes may stand for, in names, values and numbers.
 
+use crate::word;
+
 /// The lower-case form of `tchar` (RFC 9110 §5.6.2), and 0 for every other byte.
 const LOWER: [u8; 256] = {
     let mut table = [0; 256];
@@ -40,24 +42,49 @@ pub(crate) fn lower_token(text: &mut [u8]) -> usize {
     length
 }
 
-/// Whether a byte is a control byte other than a tab. Looks at all bytes without stopping, which
-/// compiles to vector instructions: most of a head goes through here.
-pub(crate) fn has_control(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, byte| found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f))
+/// Where the first control byte other than a tab is. Most of a head goes through here.
+pub(crate) fn control(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let found = from + low_or_delete(text.get(from..)?, b' ')?;
+        if text.get(found) != Some(&b'\t') {
+            return Some(found);
+        }
+        from = found + 1;
+    }
 }
 
-/// Whether a byte can't stand in a request target: blanks end it, control bytes are nowhere. Looks
-/// at all bytes, like [`has_control`].
+/// Whether a byte is a control byte other than a tab.
+pub(crate) fn has_control(text: &[u8]) -> bool {
+    control(text).is_some()
+}
+
+/// Whether a byte can't stand in a request target: blanks end it, control bytes are nowhere.
 pub(crate) fn has_blank_or_control(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, byte| found | (*byte <= b' ') | (*byte == 0x7f))
+    low_or_delete(text, b' ' + 1).is_some()
+}
+
+/// Where the first byte is that is below `low`, at most 0x80, or DEL.
+fn low_or_delete(text: &[u8], low: u8) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let marks = word::low_or_delete(u64::from_le_bytes(*word), low);
+        if marks != 0 {
+            return Some(at * 8 + word::before(marks));
+        }
+    }
+    let found = rest.iter().position(|byte| *byte < low || *byte == 0x7f)?;
+    Some(words.len() * 8 + found)
 }
 
 /// Without the blanks before it: spaces and tabs, nothing else (RFC 9110 §5.6.3).
-pub(crate) fn trim_start(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
+pub(crate) fn trim_start(value: &[u8]) -> &[u8] {
+    // One space is what nearly everyone writes.
+    let mut rest = value.strip_prefix(b" ").unwrap_or(value);
+    while let [b' ' | b'\t', after @ ..] = rest {
+        rest = after;
     }
-    value
+    rest
 }
 
 /// Without the blanks after it.

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use bytes::{BufMut as _, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::token::{has_blank_or_control, is_token};
+use crate::fields::Fields;
+use crate::token::{has_blank_or_control, has_control, is_token};
 
 /// What ends a line, and a chunk's data.
 pub const CRLF: &[u8] = b"\r\n";
@@ -36,9 +37,9 @@ pub fn status_line(out: &mut BytesMut, status: StatusCode) {
     out.put_slice(CRLF);
 }
 
-/// One field. Its name is a token, and its value holds no CR, LF or NUL; else nothing is written.
+/// One field. Its name is a token, and its value holds no control bytes; else nothing is written.
 pub fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
-    let is_one_line = is_token(name.as_bytes()) && !ends_line(value);
+    let is_one_line = is_token(name.as_bytes()) && !has_control(value);
     debug_assert!(is_one_line, "not a field: {name:?}");
     if !is_one_line {
         return;
@@ -48,6 +49,11 @@ pub fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.put_slice(b": ");
     out.put_slice(value);
     out.put_slice(CRLF);
+}
+
+/// All fields of a table, in their order.
+pub fn fields(out: &mut BytesMut, fields: &Fields) {
+    fields.write(out);
 }
 
 /// The field that gives a body's length.
@@ -107,9 +113,4 @@ fn put_target(out: &mut BytesMut, target: &str) {
             out.put_u8(byte);
         }
     }
-}
-
-/// Looks at all bytes without stopping, which compiles to vector instructions.
-fn ends_line(value: &[u8]) -> bool {
-    value.iter().fold(false, |found, byte| found | (*byte == b'\r') | (*byte == b'\n') | (*byte == 0))
 }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use palisade_core::{Head as _, Single};
-use palisade_http1::{Fields, Limits, RequestParser};
+use palisade_http1::{Fields, Limits, RequestParser, write};
 
 use crate::drive::list;
 
@@ -44,6 +44,33 @@ fn fields_are_taken_out() {
     left.retain(|name| name != "a");
     assert_eq!(left.iter().collect::<Vec<_>>(), [("b", &b"2"[..]), ("c", b"4")]);
     assert_eq!((left.get("a"), all.get("a")), (None, Some(&b"1"[..])));
+}
+
+fn written(fields: &Fields) -> String {
+    let mut out = BytesMut::new();
+    write::fields(&mut out, fields);
+    String::from_utf8(out.to_vec()).unwrap()
+}
+
+/// However they were sent, and whatever was between them.
+#[test]
+fn fields_are_written_one_way() {
+    for (sent, expected) in [
+        ("A: 1\r\nB: 2\r\n", "a: 1\r\nb: 2\r\n"),
+        ("A:1\r\nB: 2\r\n", "a: 1\r\nb: 2\r\n"),
+        ("A:\t1\r\n", "a: 1\r\n"),
+        ("A:  1\r\nB: 2\r\nC: 3 \r\n", "a: 1\r\nb: 2\r\nc: 3\r\n"),
+        ("A: 1\t\r\nB: 2\r\n", "a: 1\r\nb: 2\r\n"),
+        ("A:\r\nB: \r\nC:  \r\n", "a: \r\nb: \r\nc: \r\n"),
+        ("", ""),
+    ] {
+        assert_eq!(written(&fields(sent)), expected, "{sent:?}");
+    }
+    let mut some = fields("X: 1\r\nA: 1\r\nB: 2\r\nX: 2\r\nX: 3\r\nC: 3\r\n");
+    some.retain(|name| name != "x");
+    assert_eq!(written(&some), "a: 1\r\nb: 2\r\nc: 3\r\n");
+    assert_eq!(written(&Fields::from_map(&some.to_map())), "a: 1\r\nb: 2\r\nc: 3\r\n");
+    assert_eq!(written(&Fields::default()), "");
 }
 
 #[test]

@@ -224,9 +224,12 @@ proptest! {
             bits = bits.rotate_left(1);
             bits & 1 == 1 && !is_framing(name)
         });
-        let mut out = BytesMut::new();
+        let (mut out, mut singly) = (BytesMut::new(), BytesMut::new());
         write::request_line(&mut out, &head.method, &head.target);
-        head.fields.iter().for_each(|(name, value)| write::field(&mut out, name, value));
+        write::request_line(&mut singly, &head.method, &head.target);
+        write::fields(&mut out, &head.fields);
+        head.fields.iter().for_each(|(name, value)| write::field(&mut singly, name, value));
+        prop_assert_eq!(&out, &singly);
         put_framing(&mut out, head.framing);
         write::end_of_head(&mut out);
         out.extend_from_slice(&buffer);
