@@ -13,11 +13,11 @@ pub(crate) struct ChunkSize {
 }
 
 impl ChunkSize {
-    /// Reads a line without its end: 16 hexadecimal digits at most, a size below 2^63.
+    /// Reads a line without its end: 1 to 16 hexadecimal digits, a size below 2^63.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, Fault> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at_checked(digits).ok_or(Fault::Malformed)?;
-        if size.is_empty() || size.len() > 16 || !matches!(extension, [] | [b';', ..]) || has_control(extension) {
+        if size.len() > 16 || !matches!(extension, [] | [b';', ..]) || has_control(extension) {
             return Err(Fault::Malformed);
         }
         let size = std::str::from_utf8(size).ok().and_then(|size| u64::from_str_radix(size, 16).ok());

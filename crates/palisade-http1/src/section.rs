@@ -61,8 +61,7 @@ impl Section {
     fn next_line(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<Range<usize>>, Fault> {
         let line = self.lines.next(bytes);
         let end = line.as_ref().map_or(bytes.len(), |line| line.end);
-        // Whatever comes before the fields has its own bounds.
-        if end > bytes_max && (line.is_some() || end > self.lines.start()) {
+        if end > bytes_max {
             return Err(Fault::HeadTooLarge);
         }
         match &line {

@@ -227,6 +227,8 @@ fn the_first_fault_counts() {
     check(format!("GET / HTTP/1.1\r\nno colon\r\n{many}\r\n"), "Malformed");
     check(format!("GET / HTTP/1.1\r\n{many}no colon\r\n\r\n"), "HeadTooLarge");
     check(format!("GET / HTTP/1.1\r\nX: {}\nY", "a".repeat(33 << 10)), "HeadTooLarge");
+    check(format!("GET / HTTP/1.1\r\nX: {}\r\nContent-Length: x\r\n", "a".repeat((32 << 10) - 30)), "HeadTooLarge");
+    check(format!("GET / HTTP/1.1\r\nX: {}\r\nContent-Length: x\r\n", "a".repeat((32 << 10) - 60)), "Malformed");
 }
 
 /// The first request of a text that has one.
