@@ -36,8 +36,8 @@ mod tests;
 
 pub use admin::Admin;
 pub use app::{
-    App, CertificateFiles, Forwarding, ForwardingTable, HostHeader, PublicUrl, ServedHosts, Server, ServerAddress,
-    ServerGroup, Tls, UpstreamProtocol, WebScheme,
+    App, CertificateFiles, Engine, Forwarding, ForwardingTable, HostHeader, PublicUrl, ServedHosts, Server,
+    ServerAddress, ServerGroup, Tls, UpstreamProtocol, WebScheme,
 };
 pub use diff::{Change, diff, restart_keys};
 pub use document::Effective;

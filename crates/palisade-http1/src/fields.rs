@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use palisade_core::Head;
+use palisade_core::{Head, Sift};
 
+use crate::text::Text;
 use crate::write::field;
 
 /// Fields in the order they were sent. Their names are in lower case.
@@ -81,6 +82,13 @@ impl Fields {
     /// The first value of a field, its name in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.values(name.as_bytes()).next()
+    }
+
+    /// The same as text that shares these bytes; `None` also if it is no UTF-8.
+    pub fn text(&self, name: &str) -> Option<Text> {
+        let value = self.get(name)?;
+        std::str::from_utf8(value).ok()?;
+        Some(Text::known(self.block.slice_ref(value)))
     }
 
     /// The same fields, for engines that speak in maps. What no map can hold, a name or a number
@@ -160,6 +168,12 @@ impl Head for Fields {
 
     fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
         self.get(name.as_str())
+    }
+}
+
+impl Sift for Fields {
+    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
+        self.retain(keep);
     }
 }
 

@@ -20,12 +20,12 @@ use crate::body::{Outgoing, Progress, Streamable};
 use crate::deadline::Deadline;
 use crate::error::{ConnectError, Failure};
 use crate::head::AnswerHead;
-use crate::http1::{self, Switched};
+use crate::http1::{self, Exchange, Idle, Line, Switched};
 use crate::http2;
 use crate::lease::Lease;
 use crate::retry::Cause;
 use crate::server::{Flight, Server};
-use crate::settings::{Protocol, Timeouts};
+use crate::settings::{Engine, Protocol, Timeouts};
 use crate::upstream::Upstream;
 use crate::wire::TooMuch;
 
@@ -67,7 +67,6 @@ pub(crate) enum Switch {
 pub(crate) struct Answered<B: 'static> {
     pub(crate) status: StatusCode,
     pub(crate) head: AnswerHead,
-    pub(crate) incoming: Incoming,
     pub(crate) lease: Lease<B>,
     pub(crate) switched: Option<oneshot::Receiver<Switched>>,
 }
@@ -103,13 +102,13 @@ impl<B: Streamable> Upstream<B> {
     ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
         let kept = match terms.connection {
-            Connection::Any => server.idle.borrow_mut().take(http1::Idle::is_usable),
+            Connection::Any => server.idle.borrow_mut().take(Idle::is_usable),
             Connection::New => None,
         };
         let idle = match kept {
             Some(idle) => idle,
             // On the heap, since it is rare and would make every request's future larger.
-            None => match Box::pin(http1::dial(&server, self.tls.as_ref(), terms.timeouts)).await {
+            None => match Box::pin(self.dial(&server, terms.timeouts)).await {
                 Ok(idle) => {
                     flight.succeeded();
                     idle
@@ -117,6 +116,64 @@ impl<B: Streamable> Upstream<B> {
                 Err(error) => return Err(self.not_connected(&flight, &error)),
             },
         };
+        match idle {
+            Idle::Own(line) => self.exchange(line, flight, message, terms).await,
+            Idle::Hyper(idle) => self.attempt_hyper(idle, flight, message, terms).await,
+        }
+    }
+
+    async fn dial(&self, server: &Rc<Server<B>>, timeouts: Timeouts) -> Result<Idle<B>, ConnectError> {
+        let tls = self.tls.as_ref();
+        match self.settings.engine {
+            Engine::Own => Line::dial(server, tls, timeouts).await.map(Idle::Own),
+            Engine::Hyper => http1::hyper::dial(server, tls, timeouts).await.map(Idle::Hyper),
+        }
+    }
+
+    /// A try on a connection of our own engine.
+    async fn exchange(
+        &self,
+        line: Box<Line>,
+        flight: Flight<B>,
+        message: &mut Message<'_, B>,
+        terms: &Terms<'_>,
+    ) -> Result<Answered<B>, Failed> {
+        let Some(body) = message.body.take() else { return Err(Failed::canceled()) };
+        let server = Rc::clone(&flight.server);
+        let mut exchange = Exchange::new(line, flight, message, body);
+        match wait(poll_fn(|context| exchange.poll_head(context, message.method)), terms).await {
+            Ok(head) => {
+                server.answered();
+                let (status, head) = (head.status, AnswerHead::Fields(head.fields));
+                Ok(Answered { status, head, lease: Lease::Own(exchange), switched: None })
+            }
+            Err(None) => Err(Failed::late()),
+            Err(Some(http1::NoHead::Body)) => {
+                let error = terms.progress.and_then(|progress| progress.take_error());
+                let failure = error.map_or_else(|| Failed::canceled().failure, Failure::Body);
+                Err(Failed { cause: Cause::Other, failure })
+            }
+            Err(Some(error)) => {
+                let (cause, reason) = match &error {
+                    http1::NoHead::Malformed(_) | http1::NoHead::TooMuch => (Cause::Other, Reason::UpstreamMalformed),
+                    _ if exchange.has_heard() => (Cause::Other, Reason::UpstreamReset),
+                    _ if exchange.has_written() => (Cause::Closed, Reason::UpstreamReset),
+                    _ => (Cause::Unsent, Reason::UpstreamReset),
+                };
+                message.body = exchange.into_body();
+                Err(Failed { cause, failure: Failure::upstream(reason, &error) })
+            }
+        }
+    }
+
+    async fn attempt_hyper(
+        &self,
+        idle: http1::hyper::Idle<B>,
+        flight: Flight<B>,
+        message: &mut Message<'_, B>,
+        terms: &Terms<'_>,
+    ) -> Result<Answered<B>, Failed> {
+        let server = Rc::clone(&flight.server);
         let mut lease = idle.lend(flight, terms.progress.cloned());
         let switched = match terms.switch {
             Switch::No => None,
@@ -132,12 +189,12 @@ impl<B: Streamable> Upstream<B> {
             Ok(request) => request,
             Err(failed) => return Err(failed),
         };
-        let answer = wait(sender.try_send_request(request), terms).await;
+        let answer = wait(sender.try_send_request(request), terms).await.map_err(NoHead::of);
         lease.line.meter.expect_body();
         match answer {
             Ok(response) => {
                 server.answered();
-                Ok(Answered::new(response, Lease::Http1(lease), switched))
+                Ok(Answered::of_hyper(response, |incoming| Lease::Http1(incoming, lease), switched))
             }
             Err(error) => {
                 let heard = if lease.line.meter.read() == read_before { Heard::Nothing } else { Heard::Something };
@@ -172,10 +229,10 @@ impl<B: Streamable> Upstream<B> {
             Err(failed) => return Err(failed),
         };
         to_absolute_form(&mut request, &server);
-        match wait(sender.try_send_request(request), terms).await {
+        match wait(sender.try_send_request(request), terms).await.map_err(NoHead::of) {
             Ok(response) => {
                 server.answered();
-                Ok(Answered::new(response, Lease::Http2(lease), None))
+                Ok(Answered::of_hyper(response, |incoming| Lease::Http2(incoming, lease), None))
             }
             Err(error) => {
                 if matches!(error, NoHead::Late) {
@@ -226,9 +283,13 @@ pub(crate) fn expects_body(method: &Method) -> bool {
 }
 
 impl<B> Answered<B> {
-    fn new(response: Response<Incoming>, lease: Lease<B>, switched: Option<oneshot::Receiver<Switched>>) -> Self {
+    fn of_hyper(
+        response: Response<Incoming>,
+        lease: impl FnOnce(Incoming) -> Lease<B>,
+        switched: Option<oneshot::Receiver<Switched>>,
+    ) -> Self {
         let (head, incoming) = response.into_parts();
-        Self { status: head.status, head: head.headers.into(), incoming, lease, switched }
+        Self { status: head.status, head: head.headers.into(), lease: lease(incoming), switched }
     }
 }
 
@@ -264,29 +325,26 @@ enum Heard {
     Something,
 }
 
-/// Waits for the head. The time runs anew while the request's body is still being sent: an upload
+/// Waits for the head; an error of nothing means that the time is up. It runs anew while the request's body is still being sent: an upload
 /// may take longer than an answer.
-async fn wait<B>(
-    sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing<B>>>>>,
-    terms: &Terms<'_>,
-) -> Result<Response<Incoming>, NoHead<B>> {
+async fn wait<T, E>(sent: impl Future<Output = Result<T, E>>, terms: &Terms<'_>) -> Result<T, Option<E>> {
     let mut sent = pin!(sent);
     let frames = || terms.progress.map_or(0, |progress| progress.frames());
     let mut seen = frames();
     terms.deadline.set(terms.timeouts.response);
     poll_fn(|context| {
         if let Poll::Ready(result) = sent.as_mut().poll(context) {
-            return Poll::Ready(result.map_err(|error| NoHead::Error(Box::new(error))));
+            return Poll::Ready(result.map_err(Some));
         }
         if terms.deadline.poll(context).is_pending() {
             return Poll::Pending;
         }
         if seen == frames() {
-            return Poll::Ready(Err(NoHead::Late));
+            return Poll::Ready(Err(None));
         }
         seen = frames();
         terms.deadline.set(terms.timeouts.response);
-        terms.deadline.poll(context).map(|()| Err(NoHead::Late))
+        terms.deadline.poll(context).map(|()| Err(None))
     })
     .await
 }
@@ -299,10 +357,7 @@ fn failed<B>(
     message: &mut Message<'_, B>,
 ) -> Failed {
     let mut error = match error {
-        NoHead::Late => {
-            let failure = Failure::Upstream { reason: Reason::UpstreamTimeout, detail: "no answer in time".to_owned() };
-            return Failed { cause: Cause::Other, failure };
-        }
+        NoHead::Late => return Failed::late(),
         NoHead::Error(error) => error,
     };
     if let Some(body) = progress.and_then(|progress| progress.take_error()) {
@@ -325,6 +380,10 @@ fn failed<B>(
 }
 
 impl<B> NoHead<B> {
+    fn of(error: Option<TrySendError<Request<Outgoing<B>>>>) -> Self {
+        error.map_or(Self::Late, |error| Self::Error(Box::new(error)))
+    }
+
     /// Whether an HTTP/2 server can have begun to answer. The frames of one stream aren't counted,
     /// but the error tells whose fault it was.
     fn heard_of_stream(&self) -> Heard {
@@ -339,6 +398,11 @@ impl<B> NoHead<B> {
 }
 
 impl Failed {
+    fn late() -> Self {
+        let failure = Failure::Upstream { reason: Reason::UpstreamTimeout, detail: "no answer in time".to_owned() };
+        Self { cause: Cause::Other, failure }
+    }
+
     fn canceled() -> Self {
         let detail = "the connection was taken back".to_owned();
         Self { cause: Cause::Other, failure: Failure::Upstream { reason: Reason::UpstreamReset, detail } }

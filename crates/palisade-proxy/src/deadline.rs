@@ -22,7 +22,7 @@ const REST_AFTER: u32 = 50;
 
 /// The deadlines of one worker's requests.
 #[derive(Debug)]
-pub(crate) struct Deadlines {
+pub struct Deadlines {
     start: Instant,
     /// Whole ticks since the start, as of the timer's last tick.
     tick: Cell<u64>,
@@ -41,14 +41,14 @@ struct Slot {
 
 /// One request's deadline. It never passes until it is set.
 #[derive(Debug)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     deadlines: Rc<Deadlines>,
     place: usize,
 }
 
 impl Deadlines {
     /// Starts the timer, as a local task that ends when the deadlines are dropped.
-    pub(crate) fn start() -> Rc<Self> {
+    pub fn start() -> Rc<Self> {
         let this = Rc::new(Self {
             start: Instant::now(),
             tick: Cell::new(0),
@@ -72,7 +72,7 @@ impl Deadlines {
     }
 
     /// A deadline that is not set.
-    pub(crate) fn deadline(self: &Rc<Self>) -> Deadline {
+    pub fn deadline(self: &Rc<Self>) -> Deadline {
         if self.resting.replace(false) {
             self.catch_up();
             self.wanted.notify_one();
@@ -130,7 +130,7 @@ impl Drop for Deadlines {
 
 impl Deadline {
     /// It passes `after` from now, or up to two ticks later.
-    pub(crate) fn set(&self, after: Duration) {
+    pub fn set(&self, after: Duration) {
         // One more, since the last tick may be nearly one tick ago.
         let ticks = millis(after).div_ceil(TICK_MILLIS).saturating_add(1);
         let due = self.deadlines.tick.get().saturating_add(ticks);
@@ -140,7 +140,7 @@ impl Deadline {
     }
 
     /// Whether it has passed; if not, the task is woken when it does.
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+    pub fn poll(&self, context: &Context<'_>) -> Poll<()> {
         let mut slots = self.deadlines.slots.borrow_mut();
         let Some(slot) = slots.get_mut(self.place) else { return Poll::Pending };
         if slot.due <= self.deadlines.tick.get() {

@@ -77,19 +77,36 @@ pub enum Failure {
 /// Why an answer's body ends before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The connection closed, or its framing broke.
+    /// The connection closed.
     #[error("the application's answer broke off")]
-    Cut(#[source] hyper::Error),
+    Cut(#[source] Box<dyn Error + Send + Sync>),
+    /// Its framing broke.
+    #[error("the application's answer is framed in no way")]
+    Malformed(#[source] Box<dyn Error + Send + Sync>),
     /// Nothing came for too long.
     #[error("the application's answer paused for too long")]
     Idle,
 }
 
+impl From<hyper::Error> for BodyError {
+    fn from(error: hyper::Error) -> Self {
+        if is_framing(&error) { Self::malformed(error) } else { Self::cut(error) }
+    }
+}
+
 impl BodyError {
+    pub(crate) fn cut(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Cut(Box::new(error))
+    }
+
+    pub(crate) fn malformed(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Malformed(Box::new(error))
+    }
+
     /// What the record says.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Cut(error) if is_framing(error) => Reason::UpstreamMalformed,
+            Self::Malformed(_) => Reason::UpstreamMalformed,
             Self::Cut(_) => Reason::UpstreamReset,
             Self::Idle => Reason::UpstreamTimeout,
         }

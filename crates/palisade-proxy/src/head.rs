@@ -2,30 +2,36 @@
 
 use http::header::{HeaderMap, HeaderName};
 use palisade_core::Head;
+use palisade_http1::Fields;
 
 /// The fields of an answer's head.
 #[derive(Clone, Debug)]
 pub enum AnswerHead {
     /// Of hyper, or made by us.
     Map(HeaderMap),
+    /// Of our own engine.
+    Fields(Fields),
 }
 
 impl Head for AnswerHead {
     fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8])) {
         match self {
             Self::Map(map) => map.each(name, see),
+            Self::Fields(fields) => fields.each(name, see),
         }
     }
 
     fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
         match self {
             Self::Map(map) => map.fields(see),
+            Self::Fields(fields) => fields.fields(see),
         }
     }
 
     fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
         match self {
             Self::Map(map) => Head::first(map, name),
+            Self::Fields(fields) => fields.first(name),
         }
     }
 }

@@ -42,9 +42,9 @@ impl<T> Pool<T> {
     }
 
     /// The one put last that is `usable`; those that aren't are dropped on the way.
-    pub(crate) fn take(&mut self, usable: impl Fn(&T) -> bool) -> Option<T> {
-        while let Some(idle) = self.idle.pop_back() {
-            if usable(&idle.item) {
+    pub(crate) fn take(&mut self, usable: impl Fn(&mut T) -> bool) -> Option<T> {
+        while let Some(mut idle) = self.idle.pop_back() {
+            if usable(&mut idle.item) {
                 return Some(idle.item);
             }
         }
@@ -52,8 +52,8 @@ impl<T> Pool<T> {
     }
 
     /// Drops what is too old and what isn't to be kept.
-    pub(crate) fn sweep(&mut self, now: Monotonic, keep: impl Fn(&T) -> bool) {
-        self.idle.retain(|idle| now.since(idle.since) < EXPIRY && keep(&idle.item));
+    pub(crate) fn sweep(&mut self, now: Monotonic, keep: impl Fn(&mut T) -> bool) {
+        self.idle.retain_mut(|idle| now.since(idle.since) < EXPIRY && keep(&mut idle.item));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -18,7 +18,7 @@ use crate::hop::{self, Malformed, Prepared};
 use crate::lease::Lease;
 use crate::retry::{Cause, Payload, may_retry};
 use crate::settings::{HostHeader, Timeouts};
-use crate::tunnel::Tunnel;
+use crate::tunnel::{self, Tunnel};
 use crate::upstream::Upstream;
 use crate::websocket;
 
@@ -247,22 +247,27 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn answer<B>(self, answered: Answered<B>) -> Result<Answer<B>, Failure> {
-        let Answered { status, head, incoming, lease, switched } = answered;
+        let Answered { status, head, lease, switched } = answered;
         let mut edits = HeaderEdits::none();
         let trailers = hop::receive(self.method, status, &head, &mut edits).map_err(malformed)?;
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let opened = self.upgrade.filter(|expected| websocket::accepted(status, &head, expected));
-            let (Some(_), Some(switched), Lease::Http1(lease)) = (opened, switched, lease) else {
-                return Err(malformed(Malformed::Switch));
+            let (upstream, flight) = match (opened, lease, switched) {
+                (Some(_), Lease::Own(exchange), _) => {
+                    let (switched, flight) = exchange.into_switched();
+                    (tunnel::Upstream::Here(Box::new(switched)), Some(flight))
+                }
+                (Some(_), Lease::Http1(_, lease), Some(switched)) => {
+                    (tunnel::Upstream::Soon(switched), lease.into_flight())
+                }
+                _ => return Err(malformed(Malformed::Switch)),
             };
             websocket::switch(&mut edits);
-            let idle = self.timeouts.stream_idle;
-            let body = Tunnel::new(switched, lease.into_flight(), self.deadline, idle);
+            let body = Tunnel::new(upstream, flight, self.deadline, self.timeouts.stream_idle);
             return Ok(Answer::Switch(Received { status, head, edits, body }));
         }
         let streams = head.first(&CONTENT_TYPE).is_some_and(media::is_stream);
         let body = ResponseBody::new(Source {
-            incoming,
             lease,
             permit: if streams { None } else { self.permit },
             trailers,

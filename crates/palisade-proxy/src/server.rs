@@ -26,7 +26,7 @@ pub(crate) struct Server<B: 'static> {
     pub(crate) health: RefCell<Health>,
     pub(crate) in_flight: Cell<u32>,
     /// Connections, idle or not.
-    pub(crate) open: Cell<u32>,
+    pub(crate) open: Rc<Cell<u32>>,
     pub(crate) idle: RefCell<Pool<http1::Idle<B>>>,
     pub(crate) shared: RefCell<Vec<Rc<http2::Line<B>>>>,
     /// Lets one request at a time open a shared connection, and the others use it then.
@@ -73,7 +73,7 @@ impl<B> Server<B> {
             resolver: address.target().cloned().map(Resolver::new),
             health: RefCell::default(),
             in_flight: Cell::new(0),
-            open: Cell::new(0),
+            open: Rc::default(),
             idle: RefCell::default(),
             shared: RefCell::default(),
             dialing: Semaphore::new(1),
@@ -104,7 +104,7 @@ impl<B> Server<B> {
             (Some(addresses), Some(peer)) => addresses.contains(&peer),
             (None, _) | (_, None) => true,
         };
-        self.idle.borrow_mut().sweep(now, |idle| idle.is_usable() && is_current(idle.peer()));
+        self.idle.borrow_mut().sweep(now, |idle| is_current(idle.peer()) && idle.is_usable());
         self.shared.borrow_mut().retain(|line| line.is_usable() && is_current(line.peer));
     }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub servers: Vec<Address>,
     /// The protocol spoken with them.
     pub protocol: Protocol,
+    /// Who speaks HTTP/1.1.
+    pub engine: Engine,
     /// What they see in `Host`.
     pub host: HostHeader,
     /// Certificates in PEM that are trusted instead of the public ones.
@@ -29,6 +31,16 @@ pub enum Protocol {
     H2,
     /// HTTP/2 without TLS, from the first byte.
     H2c,
+}
+
+/// The engine of HTTP/1.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// `palisade-http1`.
+    #[default]
+    Own,
+    /// hyper.
+    Hyper,
 }
 
 /// What the application sees in `Host`.

@@ -23,10 +23,17 @@ const BUFFER: usize = 8 * 1024;
 
 /// The application's end of a tunnel. Dropping it closes the connection.
 pub struct Tunnel<B: 'static> {
-    switched: oneshot::Receiver<Switched>,
+    upstream: Upstream,
     flight: Option<Flight<B>>,
     deadline: Deadline,
     idle: Duration,
+}
+
+/// The application's socket.
+pub(crate) enum Upstream {
+    Here(Box<Switched>),
+    /// Once hyper gives it.
+    Soon(oneshot::Receiver<Switched>),
 }
 
 /// What went through a tunnel.
@@ -82,13 +89,8 @@ enum Lost {
 }
 
 impl<B> Tunnel<B> {
-    pub(crate) fn new(
-        switched: oneshot::Receiver<Switched>,
-        flight: Option<Flight<B>>,
-        deadline: Deadline,
-        idle: Duration,
-    ) -> Self {
-        Self { switched, flight, deadline, idle }
+    pub(crate) fn new(upstream: Upstream, flight: Option<Flight<B>>, deadline: Deadline, idle: Duration) -> Self {
+        Self { upstream, flight, deadline, idle }
     }
 
     /// Copies bytes until the tunnel ends, at the latest when `ends` is ready. `client` is what the
@@ -99,11 +101,14 @@ impl<B> Tunnel<B> {
         client: impl Future<Output = Option<impl AsyncRead + AsyncWrite + Unpin>>,
         mut ends: impl Future<Output = ()> + Unpin,
     ) -> Carried {
-        let Self { switched, flight, deadline, idle } = self;
+        let Self { upstream, flight, deadline, idle } = self;
         let lost = |end| Carried { up: 0, down: 0, end };
         deadline.set(idle);
         let both = async {
-            let upstream = switched.await.map_err(|_| lost(TunnelEnd::UpstreamLost))?;
+            let upstream = match upstream {
+                Upstream::Here(switched) => *switched,
+                Upstream::Soon(switched) => switched.await.map_err(|_| lost(TunnelEnd::UpstreamLost))?,
+            };
             let client = client.await.ok_or(lost(TunnelEnd::ClientLost))?;
             Ok::<_, Carried>((upstream, client))
         };
@@ -115,9 +120,11 @@ impl<B> Tunnel<B> {
         let carried = match met.await {
             Err(carried) => carried,
             Ok((upstream, client)) => {
-                let first = upstream.read_buf.clone();
+                let Switched { wire, first, counted } = upstream;
                 let limits = Limits { deadline: &deadline, idle, ends: &mut ends };
-                copy(client, upstream.io.into_inner(), first, limits).await
+                let carried = copy(client, wire, first, limits).await;
+                drop(counted);
+                carried
             }
         };
         drop(flight);

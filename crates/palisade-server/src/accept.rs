@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use palisade_proxy::{Deadlines, Engine};
 use rustix::io::Errno;
 use tokio::net::TcpListener;
 
@@ -28,6 +29,8 @@ pub struct Door {
     pub limits: Swap<Limits>,
     /// What happened.
     pub counters: Arc<Counters>,
+    /// Who speaks HTTP/1.1.
+    pub http1: Engine,
     /// Connections that are open.
     pub admission: Arc<Admission>,
     /// Memory.
@@ -52,8 +55,9 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 impl Door {
     /// With these limits, for the process as it is now.
-    pub fn new(limits: Limits, rule: AdmissionRule) -> Self {
+    pub fn new(limits: Limits, rule: AdmissionRule, http1: Engine) -> Self {
         Self {
+            http1,
             limits: Swap::new(limits),
             counters: Arc::default(),
             admission: Arc::new(Admission::new(rule)),
@@ -85,7 +89,13 @@ impl Door {
 }
 
 /// Accepts for as long as it runs.
-pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service: Rc<S>, registry: Rc<Registry>) {
+pub(crate) async fn run<S: Service>(
+    entrance: Entrance,
+    door: Arc<Door>,
+    service: Rc<S>,
+    registry: Rc<Registry>,
+    deadlines: Rc<Deadlines>,
+) {
     loop {
         if let Some(limit) = door.closed() {
             door.counters.limit_acted(limit);
@@ -111,6 +121,8 @@ pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service
                     counters: Arc::clone(&door.counters),
                     memory: Arc::clone(&door.memory),
                     registry: Rc::clone(&registry),
+                    deadlines: Rc::clone(&deadlines),
+                    http1: door.http1,
                     listener: entrance.name,
                     tls: entrance.tls.clone(),
                 };

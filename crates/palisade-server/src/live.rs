@@ -10,7 +10,7 @@ use std::sync::Arc;
 use palisade_config::{Forwarding, HostHeader, PublicUrl, ServerGroup, Snapshot, UpstreamProtocol};
 use palisade_core::{Reply, Route};
 use palisade_proxy::limiter::Bounds;
-use palisade_proxy::{Address, Admission, Ambient, Sentry, Settings, SetupError, Timeouts, Upstream};
+use palisade_proxy::{Address, Admission, Ambient, Engine, Sentry, Settings, SetupError, Timeouts, Upstream};
 use palisade_tower::edge::Arrival;
 use palisade_tower::transit::Protection;
 
@@ -146,6 +146,7 @@ pub(crate) fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Setti
             UpstreamProtocol::H2 => palisade_proxy::Protocol::H2,
             UpstreamProtocol::H2c => palisade_proxy::Protocol::H2c,
         },
+        engine: engine(snapshot),
         host: match snapshot.app.host_header {
             HostHeader::Keep => palisade_proxy::HostHeader::Keep,
             HostHeader::Upstream => palisade_proxy::HostHeader::Upstream,
@@ -154,6 +155,14 @@ pub(crate) fn settings(snapshot: &Snapshot, group: &ServerGroup) -> Result<Setti
     };
     settings.check()?;
     Ok(settings)
+}
+
+/// Who speaks HTTP/1.1.
+pub(crate) fn engine(snapshot: &Snapshot) -> Engine {
+    match snapshot.app.engine {
+        palisade_config::Engine::Own => Engine::Own,
+        palisade_config::Engine::Hyper => Engine::Hyper,
+    }
 }
 
 /// The proxy's time limits for a route.

@@ -144,7 +144,11 @@ impl Process {
                 counters: Counters::Memory(Table::new(snapshot.table)),
                 records: Records::new(RECORD_BYTES_MAX),
             }),
-            door: Arc::new(Door::new(settings::limits(&snapshot), settings::admission(&snapshot))),
+            door: Arc::new(Door::new(
+                settings::limits(&snapshot),
+                settings::admission(&snapshot),
+                crate::live::engine(&snapshot),
+            )),
             telemetry,
             status: Arc::default(),
             board: Arc::default(),

@@ -147,12 +147,14 @@ async fn work<S: Service>(
 ) {
     let service = Rc::new(init());
     let registry = Rc::new(Registry::default());
+    let deadlines = palisade_proxy::Deadlines::start();
     tokio::task::spawn_local(async move { tick.run().await });
     let accepting: Vec<_> = entrances
         .into_iter()
         .map(|entrance| {
-            let (door, service, registry) = (Arc::clone(&door), Rc::clone(&service), Rc::clone(&registry));
-            tokio::task::spawn_local(accept::run(entrance, door, service, registry))
+            let (door, service) = (Arc::clone(&door), Rc::clone(&service));
+            let (registry, deadlines) = (Rc::clone(&registry), Rc::clone(&deadlines));
+            tokio::task::spawn_local(accept::run(entrance, door, service, registry, deadlines))
         })
         .collect();
     // The channel closes when the worker is stopped.

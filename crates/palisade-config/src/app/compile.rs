@@ -44,8 +44,7 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         host_header,
         forwarded,
         compress,
-        // There is one.
-        engine: _,
+        engine,
         max_header,
         max_body,
         max_connections,
@@ -98,6 +97,7 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
         public_url: public_url.map(|url| url.value),
         hosts: if serves_any { ServedHosts::Any } else { ServedHosts::Listed(served) },
         protocol: protocol.value,
+        engine: engine.value,
         host_header: host_header.value,
         forwarded: forwarded.value,
         header_bytes_max: to_usize(max_header.value.get()),

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use palisade_core::config::{Code, Fault, Shape, Text};
 use palisade_core::words;
 use palisade_policy::host::Authority;
 
@@ -35,6 +34,8 @@ pub struct App {
     pub hosts: ServedHosts,
     /// How requests go to the application.
     pub protocol: UpstreamProtocol,
+    /// Who speaks HTTP/1.1.
+    pub engine: Engine,
     /// What the application sees as `Host`.
     pub host_header: HostHeader,
     /// Whether `Forwarded` is sent.
@@ -90,30 +91,16 @@ pub enum HostHeader {
     Upstream,
 }
 
-/// The HTTP/1.1 engine.
+/// The HTTP/1.1 engine, both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// hyper, both sides.
+pub enum Engine {
+    /// Palisade's.
+    Own,
+    /// hyper.
     Hyper,
 }
 
 words! { UpstreamProtocol: "http1" = Self::Http1, "h2" = Self::H2, "h2c" = Self::H2c }
 words! { HostHeader: "keep" = Self::Keep, "upstream" = Self::Upstream }
 
-impl Text for Engine {
-    fn parse(text: &str) -> Result<Self, Fault> {
-        match text {
-            "hyper" => Ok(Self::Hyper),
-            "own" => Err(Fault {
-                code: Code::NotAvailable,
-                message: "can't be \"own\": that engine does not exist in this version".to_owned(),
-                label: Some("write \"hyper\"".to_owned()),
-            }),
-            _ => Err(Fault::unknown_word(text, &["hyper"])),
-        }
-    }
-
-    fn shape() -> Shape {
-        Shape::Words(vec!["hyper"])
-    }
-}
+words! { Engine: "own" = Self::Own, "hyper" = Self::Hyper }

@@ -46,8 +46,9 @@ section! {
         /// preference: `zstd`, `br`, `gzip`. Not by default: a network in front often does it, and
         /// a page that holds a secret and repeats what its reader sent should stay as it is.
         compress: Setting<Vec<Setting<Coding>>> = [],
-        /// The HTTP/1.1 engine. Applies at start.
-        engine: Setting<Engine> = "hyper",
+        /// The HTTP/1.1 engine: Palisade's (`own`), or `hyper`, which repairs some of what the other
+        /// refuses in the application's answers. Applies at start.
+        engine: Setting<Engine> = "own",
         /// The longest head of a request; beyond it 431. Room for many cookies, not for a flood.
         max_header: Setting<Size<1_024, 1_048_576>> = "32KiB",
         /// The longest body of a request; beyond it 413, by its declared length before it is read,

@@ -96,12 +96,6 @@ fn keys() {
         &["invalid_value 2:8 `log.access.file` must not contain control characters"],
     );
     check(
-        "[app]\nengine = \"own\"",
-        &[
-            "not_available 2:10 `app.engine` can't be \"own\": that engine does not exist in this version (write \"hyper\")",
-        ],
-    );
-    check(
         "[app]\nmirror = []",
         &[
             "unknown_key 2:1 `mirror` is not a key of [app] (its keys are listen, upstream, public_url, hosts, insecure_any_host, workers, protocol, host_header, forwarded, compress, engine, max_header, max_body, max_connections, max_connections_per_address, max_in_flight, timeouts, tls, route, trusted_proxies, insecure_trust_all_proxies, client_address_header, encoded_slash, method_override, watch, drain_delay, drain)",

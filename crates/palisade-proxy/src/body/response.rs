@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::admission::Permit;
+use crate::body::Streamable;
 use crate::deadline::Deadline;
 use crate::error::BodyError;
 use crate::lease::Lease;
@@ -21,25 +21,26 @@ use crate::trailers::Trailers;
 
 /// The body of an answer. It holds the request's place in flight until it ends or is dropped.
 pub struct ResponseBody<B: 'static> {
-    incoming: Incoming,
-    /// The connection; `None` as soon as the body ended, well or not.
+    /// Where it comes from; `None` as soon as it ended, well or not.
     lease: Option<Lease<B>>,
     permit: Option<Permit>,
     trailers: Trailers,
     deadline: Deadline,
     idle: Duration,
-    waiting: Waiting,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    No,
-    ForUpstream,
+enum State {
+    Flowing,
+    /// The application is waited for.
+    Waiting,
+    /// It broke off: there is no more, and it isn't whole.
+    Broken,
 }
 
 /// What a body is made of.
 pub(crate) struct Source<B: 'static> {
-    pub(crate) incoming: Incoming,
     pub(crate) lease: Lease<B>,
     pub(crate) permit: Option<Permit>,
     pub(crate) trailers: Trailers,
@@ -49,9 +50,9 @@ pub(crate) struct Source<B: 'static> {
 
 impl<B> ResponseBody<B> {
     pub(crate) fn new(source: Source<B>) -> Self {
-        let Source { incoming, lease, permit, trailers, deadline, idle } = source;
-        let ended = incoming.is_end_stream();
-        let mut body = Self { incoming, lease: Some(lease), permit, trailers, deadline, idle, waiting: Waiting::No };
+        let Source { lease, permit, trailers, deadline, idle } = source;
+        let ended = lease.is_complete();
+        let mut body = Self { lease: Some(lease), permit, trailers, deadline, idle, state: State::Flowing };
         if ended {
             body.end();
         }
@@ -68,29 +69,28 @@ impl<B> ResponseBody<B> {
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.lease = None;
         self.permit = None;
+        self.state = State::Broken;
         Poll::Ready(Some(Err(error)))
     }
 }
 
-impl<B> Body for ResponseBody<B> {
+impl<B: Streamable> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if this.lease.is_none() {
-            return Poll::Ready(None);
-        }
+        let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
         // Asked for more, the client has taken what it was given; until then it was waited for.
         if let Some(permit) = &this.permit {
             permit.place().step_back();
         }
-        let frame = match Pin::new(&mut this.incoming).poll_frame(context) {
+        let frame = match lease.poll_frame(context) {
             Poll::Pending => {
                 // The time runs only while the application is waited for, not while the client
                 // takes what it has.
-                if this.waiting == Waiting::No {
-                    this.waiting = Waiting::ForUpstream;
+                if this.state == State::Flowing {
+                    this.state = State::Waiting;
                     this.deadline.set(this.idle);
                 }
                 return match this.deadline.poll(context) {
@@ -102,17 +102,17 @@ impl<B> Body for ResponseBody<B> {
                 this.end();
                 return Poll::Ready(None);
             }
-            Poll::Ready(Some(Err(error))) => return this.fail(BodyError::Cut(error)),
+            Poll::Ready(Some(Err(error))) => return this.fail(error),
             Poll::Ready(Some(Ok(frame))) => frame,
         };
-        this.waiting = Waiting::No;
+        this.state = State::Flowing;
         match frame.into_trailers() {
             Ok(fields) => {
                 this.end();
                 Poll::Ready(this.trailers.keep(fields).map(|fields| Ok(Frame::trailers(fields))))
             }
             Err(data) => {
-                if this.incoming.is_end_stream() {
+                if lease.is_complete() {
                     this.end();
                 } else if let Some(permit) = &this.permit {
                     permit.place().step_aside();
@@ -123,11 +123,11 @@ impl<B> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lease.is_none() && self.incoming.is_end_stream()
+        self.lease.is_none() && self.state != State::Broken
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.lease.as_ref().map_or(SizeHint::with_exact(0), Lease::size_hint)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
-use crate::worker::{LIMIT, ambient, ask, made, run, send_with, settings};
+use crate::worker::{LIMIT, ambient, ask, both, made, run, send_with, settings};
 
 const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: briefly.example\r\nConnection: keep-alive, Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -100,43 +100,46 @@ async fn ended(ends: &Ends) -> Carried {
 
 #[test]
 fn ten_thousand_messages_both_ways_and_the_close_code() {
-    let app = upstream::Upstream::start(|_| upstream::Answer::websocket()).unwrap();
-    run(async {
-        let (address, ends) = gateway(&app, Timeouts::default()).await;
-        let (socket, head) = handshake(address).await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        assert!(
-            head.to_ascii_lowercase().contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"),
-            "{head}"
-        );
-        let (mut read, mut write) = socket.into_split();
-        let writing = spawn_local(async move {
+    both(|| {
+        let app = upstream::Upstream::start(|_| upstream::Answer::websocket()).unwrap();
+        run(async {
+            let (address, ends) = gateway(&app, Timeouts::default()).await;
+            let (socket, head) = handshake(address).await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            assert!(
+                head.to_ascii_lowercase().contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"),
+                "{head}"
+            );
+            let (mut read, mut write) = socket.into_split();
+            let writing = spawn_local(async move {
+                for number in 0..10_000u32 {
+                    let [a, b, c, d] = number.to_be_bytes();
+                    // A binary message of four bytes under a mask of zeros, every other one with more.
+                    write.write_all(&[0x82, 0x84, 0, 0, 0, 0, a, b, c, d]).await.unwrap();
+                }
+                write.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa1]).await.unwrap();
+                write
+            });
             for number in 0..10_000u32 {
-                let [a, b, c, d] = number.to_be_bytes();
-                // A binary message of four bytes under a mask of zeros, every other one with more.
-                write.write_all(&[0x82, 0x84, 0, 0, 0, 0, a, b, c, d]).await.unwrap();
+                let mut frame = [0; 6];
+                read.read_exact(&mut frame).await.unwrap();
+                assert_eq!((frame[0], frame[1], &frame[2..]), (0x82, 4, number.to_be_bytes().as_slice()));
             }
-            write.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa1]).await.unwrap();
-            write
+            let mut rest = Vec::new();
+            read.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, [0x88, 2, 0x0f, 0xa1]);
+            drop((read, writing.await.unwrap()));
+            let carried = ended(&ends).await;
+            assert_eq!(carried, Carried { up: 100_008, down: 60_004, end: TunnelEnd::Closed });
         });
-        for number in 0..10_000u32 {
-            let mut frame = [0; 6];
-            read.read_exact(&mut frame).await.unwrap();
-            assert_eq!((frame[0], frame[1], &frame[2..]), (0x82, 4, number.to_be_bytes().as_slice()));
-        }
-        let mut rest = Vec::new();
-        read.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest, [0x88, 2, 0x0f, 0xa1]);
-        drop((read, writing.await.unwrap()));
-        let carried = ended(&ends).await;
-        assert_eq!(carried, Carried { up: 100_008, down: 60_004, end: TunnelEnd::Closed });
     });
 }
 
 #[test]
 fn one_side_may_end_before_the_other() {
-    // An application that answers when the client has said all.
-    let app = upstream::Upstream::start(|_| {
+    both(|| {
+        // An application that answers when the client has said all.
+        let app = upstream::Upstream::start(|_| {
         upstream::Answer::new()
             .send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfirst")
             .until_end()
@@ -144,52 +147,57 @@ fn one_side_may_end_before_the_other() {
             .closed()
     })
     .unwrap();
-    run(async {
-        let (address, ends) = gateway(&app, Timeouts::default()).await;
-        let (mut socket, _) = handshake(address).await;
-        socket.write_all(b"all").await.unwrap();
-        socket.shutdown().await.unwrap();
-        let mut read = String::new();
-        socket.read_to_string(&mut read).await.unwrap();
-        assert_eq!(read, "firstlast");
-        assert_eq!(ended(&ends).await, Carried { up: 3, down: 9, end: TunnelEnd::Closed });
+        run(async {
+            let (address, ends) = gateway(&app, Timeouts::default()).await;
+            let (mut socket, _) = handshake(address).await;
+            socket.write_all(b"all").await.unwrap();
+            socket.shutdown().await.unwrap();
+            let mut read = String::new();
+            socket.read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, "firstlast");
+            assert_eq!(ended(&ends).await, Carried { up: 3, down: 9, end: TunnelEnd::Closed });
+        });
     });
 }
 
 #[test]
 fn a_tunnel_ends_with_its_sides_or_after_its_idle_time() {
-    let app = upstream::Upstream::start(|_| upstream::Answer::websocket()).unwrap();
-    run(async {
-        let (address, ends) = gateway(&app, Timeouts::default()).await;
-        let (socket, _) = handshake(address).await;
-        socket.set_zero_linger().unwrap();
-        drop(socket);
-        assert!(app.reached(LIMIT, |seen| seen.open() == 0).await);
-        assert!(matches!(ended(&ends).await.end, TunnelEnd::ClientLost | TunnelEnd::Closed));
+    both(|| {
+        let app = upstream::Upstream::start(|_| upstream::Answer::websocket()).unwrap();
+        run(async {
+            let (address, ends) = gateway(&app, Timeouts::default()).await;
+            let (socket, _) = handshake(address).await;
+            socket.set_zero_linger().unwrap();
+            drop(socket);
+            assert!(app.reached(LIMIT, |seen| seen.open() == 0).await);
+            assert!(matches!(ended(&ends).await.end, TunnelEnd::ClientLost | TunnelEnd::Closed));
 
-        let impatient = Timeouts { stream_idle: Duration::from_millis(300), ..Timeouts::default() };
-        let (address, ends) = gateway(&app, impatient).await;
-        let (mut socket, _) = handshake(address).await;
-        assert_eq!(socket.read(&mut [0; 1]).await.unwrap(), 0);
-        assert_eq!(ended(&ends).await.end, TunnelEnd::Idle);
-        assert!(app.reached(LIMIT, |seen| seen.open() == 0).await);
+            let impatient = Timeouts { stream_idle: Duration::from_millis(300), ..Timeouts::default() };
+            let (address, ends) = gateway(&app, impatient).await;
+            let (mut socket, _) = handshake(address).await;
+            assert_eq!(socket.read(&mut [0; 1]).await.unwrap(), 0);
+            assert_eq!(ended(&ends).await.end, TunnelEnd::Idle);
+            assert!(app.reached(LIMIT, |seen| seen.open() == 0).await);
+        });
     });
 }
 
 #[test]
 fn a_tunnel_opens_only_after_the_matching_answer() {
-    let wrong = "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
-    for (answer, expected) in [
-        (upstream::Answer::new().send(wrong).hold(), "HTTP/1.1 502 "),
-        (upstream::Answer::status(403, &[], "no"), "HTTP/1.1 403 "),
-        (upstream::Answer::close(), "HTTP/1.1 502 "),
-    ] {
-        let app = upstream::Upstream::start(move |_| answer.clone()).unwrap();
-        run(async {
-            let (address, ends) = gateway(&app, Timeouts::default()).await;
-            let (_socket, head) = handshake(address).await;
-            assert!(head.starts_with(expected), "{head}");
-            assert_eq!(ends.borrow().len(), 0);
-        });
-    }
+    both(|| {
+        let wrong = "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
+        for (answer, expected) in [
+            (upstream::Answer::new().send(wrong).hold(), "HTTP/1.1 502 "),
+            (upstream::Answer::status(403, &[], "no"), "HTTP/1.1 403 "),
+            (upstream::Answer::close(), "HTTP/1.1 502 "),
+        ] {
+            let app = upstream::Upstream::start(move |_| answer.clone()).unwrap();
+            run(async {
+                let (address, ends) = gateway(&app, Timeouts::default()).await;
+                let (_socket, head) = handshake(address).await;
+                assert!(head.starts_with(expected), "{head}");
+                assert_eq!(ends.borrow().len(), 0);
+            });
+        }
+    });
 }

@@ -14,8 +14,8 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use palisade_core::{Edited, HeaderEdits, Monotonic, TraceId};
 use palisade_proxy::{
-    Ambient, Answer, Ask, Failure, HostHeader, Outbound, Protocol, Received, RequestBody, ResponseBody, Sent, Sentry,
-    Settings, Streamable, Timeouts, Trace, Upstream, hop,
+    Ambient, Answer, Ask, Engine, Failure, HostHeader, Outbound, Protocol, Received, RequestBody, ResponseBody, Sent,
+    Sentry, Settings, Streamable, Timeouts, Trace, Upstream, hop,
 };
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -27,6 +27,25 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tasks = LocalSet::new();
     runtime.block_on(tasks.run_until(async { tokio::time::timeout(LIMIT, test).await.expect("in time") }));
+}
+
+thread_local! {
+    /// The engine that the tests of this thread speak HTTP/1.1 with.
+    static ENGINE: Cell<Engine> = const { Cell::new(Engine::Own) };
+}
+
+/// Runs a test once with each engine.
+pub(crate) fn both(test: impl Fn()) {
+    for engine in [Engine::Own, Engine::Hyper] {
+        ENGINE.set(engine);
+        eprintln!("{engine:?}");
+        test();
+    }
+}
+
+/// The engine of the test that runs.
+pub(crate) fn engine() -> Engine {
+    ENGINE.get()
 }
 
 pub(crate) fn ambient() -> Rc<Ambient> {
@@ -44,6 +63,7 @@ pub(crate) fn settings(urls: &[&str]) -> Settings {
     Settings {
         servers: urls.iter().map(|url| url.parse().unwrap()).collect(),
         protocol: Protocol::Http1,
+        engine: engine(),
         host: HostHeader::Keep,
         private_ca: None,
     }

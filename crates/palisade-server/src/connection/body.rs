@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -19,11 +20,28 @@ use crate::counters::{ConnectionLimit, Counters};
 use crate::limits::PaceRule;
 
 /// A request's body as the client sends it.
-#[derive(Debug)]
-pub struct RequestBody {
+pub struct RequestBody(Source);
+
+enum Source {
+    None,
+    /// Of our own engine, and how much of it is to come, if that is known.
+    Intake(Rc<dyn Intake>, Option<u64>),
+    Hyper(Box<HyperBody>),
+}
+
+/// A connection from which a request's body is read.
+pub(crate) trait Intake {
+    /// The next part.
+    fn poll_frame(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+    /// Whether all of it was read.
+    fn is_complete(&self) -> bool;
+}
+
+struct HyperBody {
     inner: Incoming,
     /// For HTTP/2, where streams share a socket; in HTTP/1.1 the socket has the pace.
-    pace: Option<Box<StreamPace>>,
+    pace: Option<StreamPace>,
     rule: Option<(PaceRule, Arc<Counters>)>,
 }
 
@@ -85,24 +103,43 @@ impl BodyError {
 }
 
 impl RequestBody {
-    /// A body whose socket has the pace.
+    /// Nothing.
+    pub(crate) fn none() -> Self {
+        Self(Source::None)
+    }
+
+    /// A body that is read from its connection.
+    pub(crate) fn of_intake(intake: Rc<dyn Intake>, length: Option<u64>) -> Self {
+        Self(Source::Intake(intake, length))
+    }
+
+    /// A body of hyper whose socket has the pace.
     pub(crate) fn of_connection(inner: Incoming) -> Self {
-        Self { inner, pace: None, rule: None }
+        Self(Source::Hyper(Box::new(HyperBody { inner, pace: None, rule: None })))
     }
 
-    /// A body that has a pace of its own.
+    /// A body of hyper that has a pace of its own.
     pub(crate) fn of_stream(inner: Incoming, rule: PaceRule, counters: Arc<Counters>) -> Self {
-        Self { inner, pace: None, rule: Some((rule, counters)) }
+        Self(Source::Hyper(Box::new(HyperBody { inner, pace: None, rule: Some((rule, counters)) })))
     }
+}
 
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestBody")
+    }
+}
+
+impl HyperBody {
     /// The client is waited for; whether it took too long. The timer exists only for bodies that
     /// are waited for, and is moved only when it fires.
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some((rule, counters)) = &self.rule else {
             return Poll::Pending;
         };
-        let pace = self.pace.get_or_insert_with(|| {
-            Box::new(StreamPace { pace: Pace::new(*rule), timer: Box::pin(tokio::time::sleep(rule.grace)) })
+        let pace = self.pace.get_or_insert_with(|| StreamPace {
+            pace: Pace::new(*rule),
+            timer: Box::pin(tokio::time::sleep(rule.grace)),
         });
         if !pace.pace.is_waiting() {
             let deadline = pace.pace.wait(Instant::now());
@@ -121,16 +158,8 @@ impl RequestBody {
         }
         Poll::Pending
     }
-}
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(pace) = &mut self.pace {
@@ -143,13 +172,43 @@ impl Body for RequestBody {
             Poll::Pending => self.wait(context).map(|()| Some(Err(BodyError::TooSlow))),
         }
     }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Source::None => Poll::Ready(None),
+            Source::Hyper(body) => body.poll_frame(context),
+            Source::Intake(intake, left) => {
+                let polled = intake.poll_frame(context);
+                if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&polled, left) {
+                    *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+                }
+                polled
+            }
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.0 {
+            Source::None => true,
+            Source::Intake(intake, _) => intake.is_complete(),
+            Source::Hyper(body) => body.inner.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.0 {
+            Source::None => SizeHint::with_exact(0),
+            Source::Intake(_, left) => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Source::Hyper(body) => body.inner.size_hint(),
+        }
     }
 }
 

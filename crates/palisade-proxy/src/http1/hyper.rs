@@ -1,4 +1,4 @@
-//! HTTP/1.1 connections: one request at a time, kept for the next.
+//! Connections of hyper: one request at a time, kept for the next.
 //!
 //! Each has a task that drives it, also while it is idle, so that a server that closes it is
 //! noticed before a request is wasted on it. A connection goes back to the pool when the answer
@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
-use hyper::client::conn::http1::{Builder, Connection, Parts, SendRequest};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, spawn_local};
@@ -24,11 +24,7 @@ use crate::server::{Flight, Server};
 use crate::settings::Timeouts;
 use crate::wire::{Meter, Wire};
 
-/// The largest head of an answer, and with it the read buffer.
-const HEAD_MAX: usize = 64 * 1024;
-
-/// A socket after the protocol was switched, and what was read beyond the 101.
-pub(crate) type Switched = Parts<TokioIo<Wire>>;
+use super::{HEAD_MAX, Switched};
 
 /// A connection without a request.
 pub(crate) struct Idle<B: 'static> {
@@ -112,7 +108,7 @@ impl<B> Lease<B> {
             return;
         }
         if sender.is_ready() {
-            flight.server.put(Idle { sender, line: Rc::clone(&self.line) });
+            flight.server.put(super::Idle::Hyper(Idle { sender, line: Rc::clone(&self.line) }));
         } else if self.progress.as_ref().is_none_or(|progress| progress.ended().is_some()) {
             self.line.returned.set(Some(sender));
         } else {
@@ -157,7 +153,7 @@ impl<B: Streamable> Driver<B> {
         if !sender.is_ready() {
             self.line.returned.set(Some(sender));
         } else if let Some(server) = self.server.upgrade() {
-            server.put(Idle { sender, line: Rc::clone(&self.line) });
+            server.put(super::Idle::Hyper(Idle { sender, line: Rc::clone(&self.line) }));
         }
     }
 }
@@ -179,7 +175,9 @@ impl<B: Streamable> Future for Driver<B> {
                     && let (Some(give), Some(connection)) = (this.line.switch.take(), connection)
                 {
                     // The request may have been given up in the meantime; then the socket closes.
-                    let _ = give.send(connection.into_parts());
+                    let parts = connection.into_parts();
+                    let (wire, first) = (parts.io.into_inner(), parts.read_buf);
+                    let _ = give.send(Switched { wire, first, counted: None });
                 }
                 Poll::Ready(())
             }
