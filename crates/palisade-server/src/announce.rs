@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_config::{ServerAddress, Snapshot};
+use palisade_config::{ServerAddress, Snapshot, WebScheme};
 use palisade_core::chain;
 use palisade_telemetry::{Events, Value};
 use tokio::net::{TcpStream, UnixStream};
@@ -51,9 +51,12 @@ pub(crate) async fn look_for_application(snapshot: Arc<Snapshot>, events: Events
 async fn connect(address: &ServerAddress) -> std::io::Result<()> {
     match address {
         ServerAddress::Http(authority) | ServerAddress::Https(authority) => {
-            let default = if matches!(address, ServerAddress::Https(_)) { 443 } else { 80 };
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            TcpStream::connect((host, authority.port().unwrap_or(default))).await.map(drop)
+            let default = if matches!(address, ServerAddress::Https(_)) { WebScheme::Https } else { WebScheme::Http };
+            let port = authority.port().unwrap_or(default.port());
+            match authority.address() {
+                Some(address) => TcpStream::connect((address, port)).await.map(drop),
+                None => TcpStream::connect((authority.host(), port)).await.map(drop),
+            }
         }
         ServerAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
     }
