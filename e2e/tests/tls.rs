@@ -8,6 +8,7 @@ use std::sync::Arc;
 use e2e::{Launch, Wire, within};
 use palisade_testkit::upstream::{Answer, Upstream};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -80,6 +81,40 @@ async fn a_new_certificate_is_shown_to_new_connections_and_breaks_no_old_one() {
     fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
     gateway.says("tls.crt").await;
     assert_eq!(open(gateway.public, &[new]).await.unwrap().get("/").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_reload_that_names_other_files_shows_their_certificate_and_breaks_no_old_connection() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [old, new] = [&folders[0], &folders[1]].map(|folder| issue(folder.path()));
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let gateway = Launch::config(format!(
+        "[app]\nupstream = \"{}\"\npublic_url = \"https://localhost\"\n[app.tls]\ncertificate = \"{folder}/tls.crt\"\nkey = {{ file = \"{folder}/tls.key\" }}\n",
+        upstream.url(),
+        folder = folders[0].path().display()
+    ))
+    .start()
+    .await;
+    let mut kept = open(gateway.public, std::slice::from_ref(&old)).await.unwrap();
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
+
+    let file = gateway.home().join("palisade.toml");
+    let [from, to] = [&folders[0], &folders[1]].map(|folder| folder.path().display().to_string());
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace(&from, &to)).unwrap();
+    gateway.signal(Signal::HUP);
+    gateway.line("the reload", |line| line["event"] == "reloaded").await;
+    assert!(open(gateway.public, std::slice::from_ref(&old)).await.is_err(), "the old certificate was shown");
+    let mut fresh = open(gateway.public, std::slice::from_ref(&new)).await.unwrap();
+    assert_eq!(fresh.get("/").await.unwrap().status, 200);
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
+
+    // From now on the new files are those that are watched.
+    let newer = issue(folders[1].path());
+    within("the newer certificate", async {
+        while open(gateway.public, std::slice::from_ref(&newer)).await.is_err() {}
+    })
+    .await;
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
 }
 
 #[tokio::test]
