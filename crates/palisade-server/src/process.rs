@@ -117,8 +117,11 @@ impl Process {
     pub fn start(read: Read) -> Result<Self, StartError> {
         let mut random = fastrand::Rng::new();
         let secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
+        // Which files these are is known once they were read; what they are is marked before that,
+        // so that no change between the two is missed.
+        let paths: Vec<_> = read().paths().cloned().collect();
+        let marks = Mutex::new(reload::look(&paths));
         let inputs = read();
-        let paths = inputs.paths().cloned().collect();
         let (snapshot, report) = load(&inputs, secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
         let plan = Arc::new(Plan::new(Arc::new(snapshot), secrets.sample)?);
         let snapshot = plan.snapshot.clone();
@@ -156,6 +159,7 @@ impl Process {
         let reloader = Reloader {
             read,
             paths,
+            marks,
             secrets,
             plan: Mutex::new(plan),
             certificates: tls.map(|tls| tls.certificates().clone()),
