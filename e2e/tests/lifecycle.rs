@@ -176,6 +176,30 @@ async fn a_watched_file_is_taken_over_by_itself() {
     assert_eq!((events("reloaded"), events("reload_failed")), (4, 0));
 }
 
+#[tokio::test]
+async fn a_file_that_is_gone_changes_nothing_until_it_is_back() {
+    let upstream = Upstream::start(script).unwrap();
+    let config = format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"1000/m\"\n", upstream.url());
+    let gateway = Launch::config(config).start().await;
+    let policy = async || gateway.get("/").await.field("ratelimit-policy");
+    let (file, aside) = (gateway.home().join("palisade.toml"), gateway.home().join("aside"));
+
+    fs::rename(&file, &aside).unwrap();
+    gateway.signal(Signal::HUP);
+    let event = gateway.line("the failed reload", |line| line["event"] == "reload_failed").await;
+    assert!(event["error"].as_str().unwrap().contains("the old one stays in force"), "{event}");
+    gateway.says("palisade.toml can't be read").await;
+    until_reload_success_is(&gateway, 0.0).await;
+    assert_eq!(policy().await.as_deref(), Some("\"per_ip\";q=1000;w=60"));
+
+    fs::rename(&aside, &file).unwrap();
+    reload(&gateway, "1000/m", "2000/m");
+    let event = gateway.line("the reload", |line| line["event"] == "reloaded").await;
+    assert_eq!(event["changes"].as_array().unwrap().len(), 1, "{event}");
+    until_reload_success_is(&gateway, 1.0).await;
+    assert_eq!(policy().await.as_deref(), Some("\"per_ip\";q=2000;w=60"));
+}
+
 /// Counters belong to the limit's name: a reload keeps what was used.
 #[tokio::test]
 async fn a_reload_keeps_what_was_used_of_a_limit() {
