@@ -118,6 +118,31 @@ async fn a_reload_that_names_other_files_shows_their_certificate_and_breaks_no_o
 }
 
 #[tokio::test]
+async fn connections_beside_tls_are_counted_on_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = issue(folder.path());
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let gateway = Launch::config(format!(
+        "[app]\nupstream = \"{}\"\npublic_url = \"https://localhost\"\n[app.tls]\ncertificate = \"{folder}/tls.crt\"\nkey = {{ file = \"{folder}/tls.key\" }}\nredirect = \"127.0.0.1:0\"\n",
+        upstream.url(),
+        folder = folder.path().display()
+    ))
+    .start()
+    .await;
+    let mut beside = Wire::open(gateway.listener("redirect")).await;
+    let answer = beside.get("/a?b").await.unwrap();
+    assert_eq!((answer.status, answer.field("location").as_deref()), (308, Some("https://localhost/a?b")));
+    let mut within_tls = open(gateway.public, &[trusted]).await.unwrap();
+    assert_eq!(within_tls.get("/").await.unwrap().status, 200);
+    let scrape = gateway.scrape().await;
+    for metric in ["palisade_connections", "palisade_connections_total"] {
+        for listener in ["public", "redirect", "admin"] {
+            assert_eq!(scrape.sum(metric, &[("listener", listener)]), 1.0, "{metric} {listener}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn plain_http_on_a_tls_port_is_not_forwarded() {
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path());

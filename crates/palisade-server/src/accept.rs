@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::admission::{Admission, AdmissionRule};
 use crate::connection::{self, Registry, Service, Surroundings};
-use crate::counters::{ConnectionLimit, Counters};
+use crate::counters::{ConnectionLimit, Counters, ListenerCounters};
 use crate::descriptors::Descriptors;
 use crate::limits::Limits;
 use crate::memory::{Memory, Pressure};
@@ -27,7 +27,7 @@ pub struct Door {
     /// Limits of connections that are accepted from now on.
     pub limits: Swap<Limits>,
     /// What happened.
-    pub counters: Arc<Counters>,
+    pub counters: ListenerCounters,
     /// Connections that are open.
     pub admission: Arc<Admission>,
     /// Memory.
@@ -55,7 +55,7 @@ impl Door {
     pub fn new(limits: Limits, rule: AdmissionRule) -> Self {
         Self {
             limits: Swap::new(limits),
-            counters: Arc::default(),
+            counters: ListenerCounters::default(),
             admission: Arc::new(Admission::new(rule)),
             memory: Arc::default(),
             descriptors: Descriptors::of_process(),
@@ -86,16 +86,17 @@ impl Door {
 
 /// Accepts for as long as it runs.
 pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service: Rc<S>, registry: Rc<Registry>) {
+    let counters = door.counters.of(entrance.name);
     loop {
         if let Some(limit) = door.closed() {
-            door.counters.limit_acted(limit);
+            counters.limit_acted(limit);
             tokio::time::sleep(PAUSE).await;
             continue;
         }
         let (socket, peer) = match entrance.socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                recover(&error, &door.counters).await;
+                recover(&error, counters).await;
                 continue;
             }
         };
@@ -108,7 +109,7 @@ pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service
                 let around = Surroundings {
                     service: Rc::clone(&service),
                     limits: door.limits.load(),
-                    counters: Arc::clone(&door.counters),
+                    counters: Arc::clone(counters),
                     memory: Arc::clone(&door.memory),
                     registry: Rc::clone(&registry),
                     listener: entrance.name,
@@ -117,7 +118,7 @@ pub(crate) async fn run<S: Service>(entrance: Entrance, door: Arc<Door>, service
                 tokio::task::spawn_local(connection::serve(socket, peer, slot, around));
             }
             Err(limit) => {
-                door.counters.limit_acted(limit);
+                counters.limit_acted(limit);
                 drop(socket);
             }
         }

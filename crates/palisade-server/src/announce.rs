@@ -14,12 +14,11 @@ use tokio::net::{TcpStream, UnixStream};
 /// How long the application may take to accept a connection when it is looked for at the start.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Where the gateway listens.
-pub(crate) fn started(events: &Events, public: SocketAddr, admin: Option<SocketAddr>) {
-    let mut listeners = vec![("public".to_owned(), public.to_string())];
-    listeners.extend(admin.map(|admin| ("admin".to_owned(), admin.to_string())));
+/// Where the gateway listens, by the listeners' names.
+pub(crate) fn started(events: &Events, listeners: &[(&str, SocketAddr)]) {
+    let listeners: Vec<_> = listeners.iter().map(|(name, address)| (*name, address.to_string())).collect();
     let listeners: Vec<_> =
-        listeners.iter().map(|(name, address)| vec![("name", name.as_str()), ("address", address.as_str())]).collect();
+        listeners.iter().map(|(name, address)| vec![("name", *name), ("address", address.as_str())]).collect();
     let version = Value::Text(env!("CARGO_PKG_VERSION"));
     events.emit("started", &[("version", version), ("listeners", Value::Objects(&listeners))]);
 }
