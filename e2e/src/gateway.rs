@@ -104,19 +104,15 @@ impl Launch {
         let pid = Pid::from_child(&child);
         let mut gateway =
             Gateway { child: Some(child), pid, public: unknown, admin: unknown, output, talk, reader, home };
-        let started = gateway.line("the start", |line| line["event"] == "started").await;
-        gateway.public = listener(&started, "public");
-        gateway.admin = listener(&started, "admin");
+        gateway.line("the start", is_start).await;
+        gateway.public = gateway.listener("public");
+        gateway.admin = gateway.listener("admin");
         gateway
     }
 }
 
-/// The address of the listener called `name`.
-fn listener(started: &Value, name: &str) -> SocketAddr {
-    let listeners = started["listeners"].as_array().unwrap_or_else(|| panic!("no listeners in {started}"));
-    let listener = listeners.iter().find(|listener| listener["name"] == name);
-    let address = listener.and_then(|listener| listener["address"].as_str());
-    address.unwrap_or_else(|| panic!("no {name} listener in {started}")).parse().unwrap()
+fn is_start(line: &Value) -> bool {
+    line["event"] == "started"
 }
 
 /// The `palisade` binary of the profile under test: this test is in `target/<profile>/deps`.
@@ -160,6 +156,16 @@ impl Gateway {
     /// The folder it was started in, with its `palisade.toml`.
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The address of the listener called `name`.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let lines = self.lines();
+        let started = lines.iter().filter_map(|line| line.json.as_ref()).find(|line| is_start(line)).unwrap();
+        let listeners = started["listeners"].as_array().unwrap_or_else(|| panic!("no listeners in {started}"));
+        let listener = listeners.iter().find(|listener| listener["name"] == name);
+        let address = listener.and_then(|listener| listener["address"].as_str());
+        address.unwrap_or_else(|| panic!("no {name} listener in {started}")).parse().unwrap()
     }
 
     /// Waits for a JSON line on stdout.

@@ -137,6 +137,69 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_loses_nothing() {
     traffic.stop().await.assert_all_good(400);
 }
 
+/// From its first moment, and whether it is written over or renamed into place.
+#[tokio::test]
+async fn a_watched_file_is_taken_over_by_itself() {
+    let upstream = Upstream::start(script).unwrap();
+    let config = |watch: &str, per_ip: &str| {
+        format!(
+            "[app]\nupstream = \"{}\"\nwatch = {watch}\n[limits]\nper_ip = \"{per_ip}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+            upstream.url()
+        )
+    };
+    let gateway = Launch::config(config("true", "1000/m")).start().await;
+    let file = gateway.home().join("palisade.toml");
+    let taken_over = async |per_minute: &str| {
+        let change = format!("{per_minute}/m");
+        let is_it = |line: &serde_json::Value| {
+            line["event"] == "reloaded" && line["changes"].to_string().contains(&format!("→ {change}"))
+        };
+        gateway.line(&change, is_it).await;
+    };
+    fs::write(&file, config("true", "2000/m")).unwrap();
+    taken_over("2000").await;
+    let aside = gateway.home().join("palisade.toml.new");
+    fs::write(&aside, config("false", "3000/m")).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    taken_over("3000").await;
+
+    // Nobody watches any more; whoever asks is answered.
+    fs::write(&file, config("true", "4000/m")).unwrap();
+    gateway.signal(Signal::HUP);
+    taken_over("4000").await;
+    fs::write(&file, config("true", "50000/m")).unwrap();
+    taken_over("50000").await;
+    let events = |name: &str| {
+        let lines = gateway.lines();
+        lines.iter().filter(|line| line.json.as_ref().is_some_and(|json| json["event"] == name)).count()
+    };
+    assert_eq!((events("reloaded"), events("reload_failed")), (4, 0));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_changes_nothing_until_it_is_back() {
+    let upstream = Upstream::start(script).unwrap();
+    let config = format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"1000/m\"\n", upstream.url());
+    let gateway = Launch::config(config).start().await;
+    let policy = async || gateway.get("/").await.field("ratelimit-policy");
+    let (file, aside) = (gateway.home().join("palisade.toml"), gateway.home().join("aside"));
+
+    fs::rename(&file, &aside).unwrap();
+    gateway.signal(Signal::HUP);
+    let event = gateway.line("the failed reload", |line| line["event"] == "reload_failed").await;
+    assert!(event["error"].as_str().unwrap().contains("the old one stays in force"), "{event}");
+    gateway.says("palisade.toml can't be read").await;
+    until_reload_success_is(&gateway, 0.0).await;
+    assert_eq!(policy().await.as_deref(), Some("\"per_ip\";q=1000;w=60"));
+
+    fs::rename(&aside, &file).unwrap();
+    reload(&gateway, "1000/m", "2000/m");
+    let event = gateway.line("the reload", |line| line["event"] == "reloaded").await;
+    assert_eq!(event["changes"].as_array().unwrap().len(), 1, "{event}");
+    until_reload_success_is(&gateway, 1.0).await;
+    assert_eq!(policy().await.as_deref(), Some("\"per_ip\";q=2000;w=60"));
+}
+
 /// Counters belong to the limit's name: a reload keeps what was used.
 #[tokio::test]
 async fn a_reload_keeps_what_was_used_of_a_limit() {

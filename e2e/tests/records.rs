@@ -17,6 +17,7 @@ const LEAVING: usize = 50;
 fn script(request: &Request) -> Answer {
     match request.target().split('?').next() {
         Some("/broken") => Answer::status(500, &[], "oops"),
+        Some("/odd") => Answer::status(999, &[], "odd"),
         Some("/leave") => Answer::silent(),
         _ => Answer::ok("ok"),
     }
@@ -48,6 +49,19 @@ async fn counted(gateway: &Gateway, total: usize) -> Scrape {
         }
     })
     .await
+}
+
+/// `none` would say that the client left.
+#[tokio::test]
+async fn a_status_that_nobody_knows_has_the_class_of_a_server_error() {
+    let (_upstream, gateway) = start("").await;
+    assert_eq!(gateway.get("/odd").await.status, 999);
+    let record = gateway.record("the odd one", |record| record["status"] == 999).await;
+    assert_eq!((&record["class"], &record["outcome"]), (&"5xx".into(), &"app_error".into()));
+    let scrape = counted(&gateway, 1).await;
+    for metric in ["palisade_requests_total", "palisade_upstream_requests_total"] {
+        assert_eq!(scrape.sum(metric, &[("class", "5xx")]), 1.0, "{metric}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

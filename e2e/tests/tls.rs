@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use e2e::{Launch, Wire, within};
+use e2e::{Gateway, Launch, Wire, within};
 use palisade_testkit::upstream::{Answer, Upstream};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -25,6 +26,16 @@ fn issue(folder: &Path) -> CertificateDer<'static> {
         fs::rename(folder.join(format!("{name}.new")), folder.join(name)).unwrap();
     }
     cert.der().clone()
+}
+
+/// A gateway that shows the certificate in `folder`, with `further` lines of configuration.
+async fn start(upstream: &Upstream, folder: &Path, further: &str) -> Gateway {
+    let (upstream, folder) = (upstream.url(), folder.display());
+    let config = format!(
+        "[app]\nupstream = \"{upstream}\"\npublic_url = \"https://localhost\"\n\
+         [app.tls]\ncertificate = \"{folder}/tls.crt\"\nkey = {{ file = \"{folder}/tls.key\" }}\n{further}"
+    );
+    Launch::config(config).start().await
 }
 
 /// A connection that trusts exactly these certificates.
@@ -45,13 +56,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_breaks_no_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let old = issue(folder.path());
     let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
-    let gateway = Launch::config(format!(
-        "[app]\nupstream = \"{}\"\npublic_url = \"https://localhost\"\n[app.tls]\ncertificate = \"{folder}/tls.crt\"\nkey = {{ file = \"{folder}/tls.key\" }}\n[limits]\nper_ip = \"off\"\n",
-        upstream.url(),
-        folder = folder.path().display()
-    ))
-    .start()
-    .await;
+    let gateway = start(&upstream, folder.path(), "[limits]\nper_ip = \"off\"\n").await;
 
     let (stop, stopped) = watch::channel(false);
     let mut clients = JoinSet::new();
@@ -83,17 +88,58 @@ async fn a_new_certificate_is_shown_to_new_connections_and_breaks_no_old_one() {
 }
 
 #[tokio::test]
+async fn a_reload_that_names_other_files_shows_their_certificate_and_breaks_no_old_connection() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [old, new] = [&folders[0], &folders[1]].map(|folder| issue(folder.path()));
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let gateway = start(&upstream, folders[0].path(), "").await;
+    let mut kept = open(gateway.public, std::slice::from_ref(&old)).await.unwrap();
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
+
+    let file = gateway.home().join("palisade.toml");
+    let [from, to] = [&folders[0], &folders[1]].map(|folder| folder.path().display().to_string());
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace(&from, &to)).unwrap();
+    gateway.signal(Signal::HUP);
+    gateway.line("the reload", |line| line["event"] == "reloaded").await;
+    assert!(open(gateway.public, std::slice::from_ref(&old)).await.is_err(), "the old certificate was shown");
+    let mut fresh = open(gateway.public, std::slice::from_ref(&new)).await.unwrap();
+    assert_eq!(fresh.get("/").await.unwrap().status, 200);
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
+
+    // From now on the new files are those that are watched.
+    let newer = issue(folders[1].path());
+    within("the newer certificate", async {
+        while open(gateway.public, std::slice::from_ref(&newer)).await.is_err() {}
+    })
+    .await;
+    assert_eq!(kept.get("/").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn connections_beside_tls_are_counted_on_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = issue(folder.path());
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let gateway = start(&upstream, folder.path(), "redirect = \"127.0.0.1:0\"\n").await;
+    let mut beside = Wire::open(gateway.listener("redirect")).await;
+    let answer = beside.get("/a?b").await.unwrap();
+    assert_eq!((answer.status, answer.field("location").as_deref()), (308, Some("https://localhost/a?b")));
+    let mut within_tls = open(gateway.public, &[trusted]).await.unwrap();
+    assert_eq!(within_tls.get("/").await.unwrap().status, 200);
+    let scrape = gateway.scrape().await;
+    for metric in ["palisade_connections", "palisade_connections_total"] {
+        for listener in ["public", "redirect", "admin"] {
+            assert_eq!(scrape.sum(metric, &[("listener", listener)]), 1.0, "{metric} {listener}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn plain_http_on_a_tls_port_is_not_forwarded() {
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path());
     let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
-    let gateway = Launch::config(format!(
-        "[app]\nupstream = \"{}\"\npublic_url = \"https://localhost\"\n[app.tls]\ncertificate = \"{folder}/tls.crt\"\nkey = {{ file = \"{folder}/tls.key\" }}\n",
-        upstream.url(),
-        folder = folder.path().display()
-    ))
-    .start()
-    .await;
+    let gateway = start(&upstream, folder.path(), "").await;
     let mut wire = Wire::open(gateway.public).await;
     wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     assert!(wire.answer().await.is_err());

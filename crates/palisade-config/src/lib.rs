@@ -43,7 +43,7 @@ pub use diff::{Change, diff, restart_keys};
 pub use document::Effective;
 pub use inputs::{Environment, Inputs, Secrets, locate};
 pub use load::{Seed, load};
-pub use log::{Access, AddressForm, Log, LogFile, Only};
+pub use log::Log;
 pub use performance::{AcceptTrace, Performance};
 pub use reference::{KeyDoc, key_doc, reference};
 pub use report::{Color, Format, Report};

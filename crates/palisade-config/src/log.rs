@@ -1,8 +1,9 @@
 //! `[log]`: what is written about requests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use palisade_core::config::{Setting, Size, TextOr, Whole};
+use palisade_core::log::{Access, AddressForm, LogFile, Only};
 use palisade_core::{section, words};
 
 section! {
@@ -41,29 +42,7 @@ pub(crate) enum AccessWord {
     Off,
 }
 
-/// Which requests are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Only {
-    /// All.
-    All,
-    /// Refused, failed, slow, or would-be refused ones.
-    Notable,
-}
-
-/// How client addresses are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressForm {
-    /// In full.
-    Full,
-    /// Cut to /24 and /48.
-    Masked,
-    /// Not at all.
-    Off,
-}
-
 words! { AccessWord: "stdout" = Self::Stdout, "off" = Self::Off }
-words! { Only: "all" = Self::All, "notable" = Self::Notable }
-words! { AddressForm: "full" = Self::Full, "masked" = Self::Masked, "off" = Self::Off }
 
 /// What is written about requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,28 +53,6 @@ pub struct Log {
     pub only: Only,
     /// How client addresses are written.
     pub address: AddressForm,
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// To standard output.
-    Stdout,
-    /// Nowhere.
-    Off,
-    /// Into a file.
-    File(LogFile),
-}
-
-/// A file that is kept from growing without end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// The file.
-    pub path: PathBuf,
-    /// A new one is begun after so many bytes.
-    pub rotate_bytes: u64,
-    /// So many old ones are kept.
-    pub keep: u32,
 }
 
 pub(crate) fn compile(raw: RawLog, directory: &Path) -> Log {

@@ -16,6 +16,7 @@ pub mod edit;
 pub mod head;
 pub mod id;
 pub mod identity;
+pub mod log;
 pub mod media;
 pub mod path;
 pub mod pattern;

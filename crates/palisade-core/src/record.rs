@@ -174,14 +174,16 @@ pub enum Answer {
     Silent,
 }
 
-/// The class of a status in labels: `2xx`, or `none` without a status.
+/// The class of a status in labels: `2xx`, or `none` without a status. Beyond 599 it is what clients
+/// take such a status for, a server's error (RFC 9110 §15).
 pub fn class(status: Option<StatusCode>) -> &'static str {
     match status.map(|status| status.as_u16() / 100) {
         Some(1) => "1xx",
         Some(2) => "2xx",
         Some(3) => "3xx",
         Some(4) => "4xx",
-        Some(5) => "5xx",
-        Some(_) | None => "none",
+        Some(5..) => "5xx",
+        // There is no status below 100.
+        Some(0) | None => "none",
     }
 }

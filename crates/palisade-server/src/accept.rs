@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::admission::{Admission, AdmissionRule};
 use crate::connection::{self, Registry, Service, Surroundings};
-use crate::counters::{ConnectionLimit, Counters};
+use crate::counters::{ConnectionLimit, Counters, ListenerCounters};
 use crate::descriptors::Descriptors;
 use crate::limits::Limits;
 use crate::memory::{Memory, Pressure};
@@ -28,7 +28,7 @@ pub struct Door {
     /// Limits of connections that are accepted from now on.
     pub limits: Swap<Limits>,
     /// What happened.
-    pub counters: Arc<Counters>,
+    pub counters: ListenerCounters,
     /// Who speaks HTTP/1.1.
     pub http1: Engine,
     /// Connections that are open.
@@ -59,7 +59,7 @@ impl Door {
         Self {
             http1,
             limits: Swap::new(limits),
-            counters: Arc::default(),
+            counters: ListenerCounters::default(),
             admission: Arc::new(Admission::new(rule)),
             memory: Arc::default(),
             descriptors: Descriptors::of_process(),
@@ -96,16 +96,17 @@ pub(crate) async fn run<S: Service>(
     registry: Rc<Registry>,
     deadlines: Rc<Deadlines>,
 ) {
+    let counters = door.counters.of(entrance.name);
     loop {
         if let Some(limit) = door.closed() {
-            door.counters.limit_acted(limit);
+            counters.limit_acted(limit);
             tokio::time::sleep(PAUSE).await;
             continue;
         }
         let (socket, peer) = match entrance.socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                recover(&error, &door.counters).await;
+                recover(&error, counters).await;
                 continue;
             }
         };
@@ -118,7 +119,7 @@ pub(crate) async fn run<S: Service>(
                 let around = Surroundings {
                     service: Rc::clone(&service),
                     limits: door.limits.load(),
-                    counters: Arc::clone(&door.counters),
+                    counters: Arc::clone(counters),
                     memory: Arc::clone(&door.memory),
                     registry: Rc::clone(&registry),
                     deadlines: Rc::clone(&deadlines),
@@ -129,7 +130,7 @@ pub(crate) async fn run<S: Service>(
                 tokio::task::spawn_local(connection::serve(socket, peer, slot, around));
             }
             Err(limit) => {
-                door.counters.limit_acted(limit);
+                counters.limit_acted(limit);
                 drop(socket);
             }
         }

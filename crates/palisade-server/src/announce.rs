@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_config::{ServerAddress, Snapshot};
+use palisade_config::{ServerAddress, Snapshot, WebScheme};
 use palisade_core::chain;
 use palisade_telemetry::{Events, Value};
 use tokio::net::{TcpStream, UnixStream};
@@ -14,12 +14,11 @@ use tokio::net::{TcpStream, UnixStream};
 /// How long the application may take to accept a connection when it is looked for at the start.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Where the gateway listens.
-pub(crate) fn started(events: &Events, public: SocketAddr, admin: Option<SocketAddr>) {
-    let mut listeners = vec![("public".to_owned(), public.to_string())];
-    listeners.extend(admin.map(|admin| ("admin".to_owned(), admin.to_string())));
+/// Where the gateway listens, by the listeners' names.
+pub(crate) fn started(events: &Events, listeners: &[(&str, SocketAddr)]) {
+    let listeners: Vec<_> = listeners.iter().map(|(name, address)| (*name, address.to_string())).collect();
     let listeners: Vec<_> =
-        listeners.iter().map(|(name, address)| vec![("name", name.as_str()), ("address", address.as_str())]).collect();
+        listeners.iter().map(|(name, address)| vec![("name", *name), ("address", address.as_str())]).collect();
     let version = Value::Text(env!("CARGO_PKG_VERSION"));
     events.emit("started", &[("version", version), ("listeners", Value::Objects(&listeners))]);
 }
@@ -51,9 +50,12 @@ pub(crate) async fn look_for_application(snapshot: Arc<Snapshot>, events: Events
 async fn connect(address: &ServerAddress) -> std::io::Result<()> {
     match address {
         ServerAddress::Http(authority) | ServerAddress::Https(authority) => {
-            let default = if matches!(address, ServerAddress::Https(_)) { 443 } else { 80 };
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            TcpStream::connect((host, authority.port().unwrap_or(default))).await.map(drop)
+            let default = if matches!(address, ServerAddress::Https(_)) { WebScheme::Https } else { WebScheme::Http };
+            let port = authority.port().unwrap_or(default.port());
+            match authority.address() {
+                Some(address) => TcpStream::connect((address, port)).await.map(drop),
+                None => TcpStream::connect((authority.host(), port)).await.map(drop),
+            }
         }
         ServerAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
     }

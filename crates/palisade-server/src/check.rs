@@ -1,8 +1,9 @@
 //! What only shows when the server is built from a configuration.
 
-use palisade_config::{Access, Snapshot};
+use palisade_config::Snapshot;
 use palisade_core::chain;
 use palisade_core::config::{Code, Problem};
+use palisade_core::log::Access;
 use palisade_telemetry::access_log;
 
 use crate::certificates;

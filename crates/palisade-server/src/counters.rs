@@ -3,9 +3,13 @@
 //! Plain atomics, added to where something happens and read by telemetry when it is scraped. What
 //! belongs to a request is in its record instead; a refusal counted here had no request yet.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use palisade_core::Reason;
+
+use crate::gateway::REDIRECT;
+use crate::listen::PUBLIC;
 
 macro_rules! limits {
     ($( #[doc = $doc:literal] $name:ident = $label:literal, )+) => {
@@ -109,7 +113,14 @@ impl Handshake {
     }
 }
 
-/// All numbers; one for the process.
+/// The numbers of each listener that clients connect to; one for the process.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    public: Arc<Counters>,
+    redirect: Arc<Counters>,
+}
+
+/// The numbers of one listener, of all workers together.
 #[derive(Debug)]
 pub struct Counters {
     limits: [AtomicU64; ConnectionLimit::ALL.len()],
@@ -128,6 +139,42 @@ impl Default for Counters {
             opened: [const { AtomicU64::new(0) }; Engine::ALL.len()],
             closed: [const { AtomicU64::new(0) }; Engine::ALL.len()],
         }
+    }
+}
+
+impl ListenerCounters {
+    /// Those of the listener with this name.
+    pub(crate) fn of(&self, listener: &str) -> &Arc<Counters> {
+        if listener == REDIRECT { &self.redirect } else { &self.public }
+    }
+
+    /// Each listener's, with its name.
+    pub fn each(&self) -> [(&'static str, &Counters); 2] {
+        [(PUBLIC, &self.public), (REDIRECT, &self.redirect)]
+    }
+
+    /// How often a limit acted.
+    pub fn limit(&self, limit: ConnectionLimit) -> u64 {
+        self.sum(|counters| counters.limit(limit))
+    }
+
+    /// Refusals for this reason that were made before there was a request.
+    pub fn refusal(&self, reason: Reason) -> u64 {
+        self.sum(|counters| counters.refusal(reason))
+    }
+
+    /// TLS handshakes that ended so.
+    pub fn handshake(&self, handshake: Handshake) -> u64 {
+        self.sum(|counters| counters.handshake(handshake))
+    }
+
+    /// Connections of this protocol that are open.
+    pub fn open(&self, engine: Engine) -> u64 {
+        self.sum(|counters| counters.open(engine))
+    }
+
+    fn sum(&self, read: impl Fn(&Counters) -> u64) -> u64 {
+        self.each().iter().map(|(_, counters)| read(counters)).sum()
     }
 }
 
@@ -203,6 +250,17 @@ mod tests {
         }
         assert!(ConnectionLimit::ALL.iter().all(|limit| counters.limit(*limit) == 1));
         assert!(Reason::ALL.iter().all(|reason| counters.refusal(*reason) == 1));
+    }
+
+    #[test]
+    fn listeners_are_counted_apart_and_summed() {
+        let counters = ListenerCounters::default();
+        counters.of(PUBLIC).connection_opened(Engine::H1);
+        counters.of(REDIRECT).connection_opened(Engine::H1);
+        counters.of(REDIRECT).connection_opened(Engine::H1);
+        counters.of(REDIRECT).limit_acted(ConnectionLimit::Idle);
+        assert_eq!(counters.each().map(|(name, own)| (name, own.open(Engine::H1))), [("public", 1), ("redirect", 2)]);
+        assert_eq!((counters.open(Engine::H1), counters.limit(ConnectionLimit::Idle)), (3, 1));
     }
 
     #[test]

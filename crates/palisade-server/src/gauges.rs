@@ -43,14 +43,16 @@ pub(crate) fn gauges(door: &Door, status: &Status, stores: &Stores, board: &Boar
     let counters = &door.counters;
     let Counters::Memory(table) = &stores.counters;
     let fill = table.fill();
-    let connections = Engine::ALL.map(|engine| Connections {
-        listener: "public",
-        protocol: engine.name(),
-        open: counters.open(engine),
-        total: counters.opened(engine),
+    let connections = counters.each().into_iter().flat_map(|(listener, counters)| {
+        Engine::ALL.map(|engine| Connections {
+            listener,
+            protocol: engine.name(),
+            open: counters.open(engine),
+            total: counters.opened(engine),
+        })
     });
     Gauges {
-        connections: connections.into(),
+        connections: connections.collect(),
         connection_limits: ConnectionLimit::ALL.iter().map(|limit| (limit.name(), counters.limit(*limit))).collect(),
         handshakes: Handshake::ALL.iter().map(|result| (result.name(), counters.handshake(*result))).collect(),
         refusals: Reason::ALL.iter().map(|reason| (*reason, counters.refusal(*reason))).collect(),

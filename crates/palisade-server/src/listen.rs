@@ -10,6 +10,9 @@ use std::num::NonZeroUsize;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+/// The name of the listener for requests to the application.
+pub(crate) const PUBLIC: &str = "public";
+
 /// Connections that the kernel keeps for us until a worker accepts them.
 const BACKLOG: i32 = 4096;
 

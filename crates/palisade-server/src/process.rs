@@ -21,7 +21,7 @@ use crate::admin::{Admin, Ask};
 use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
-use crate::listen::{ListenError, Sockets};
+use crate::listen::{ListenError, PUBLIC, Sockets};
 use crate::live::{LiveError, Plan};
 use crate::reload::{self, Reloader, Workers};
 use crate::seat::Seat;
@@ -74,6 +74,7 @@ pub struct Process {
     shared: Arc<Shared>,
     end: Arc<Notify>,
     public: SocketAddr,
+    redirect: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     signals: Signals,
     report: Report,
@@ -117,8 +118,11 @@ impl Process {
     pub fn start(read: Read) -> Result<Self, StartError> {
         let mut random = fastrand::Rng::new();
         let secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
+        // Which files these are is known once they were read; what they are is marked before that,
+        // so that no change between the two is missed.
+        let paths: Vec<_> = read().paths().cloned().collect();
+        let marks = Mutex::new(reload::look(&paths));
         let inputs = read();
-        let paths = inputs.paths().cloned().collect();
         let (snapshot, report) = load(&inputs, secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
         let plan = Arc::new(Plan::new(Arc::new(snapshot), secrets.sample)?);
         let snapshot = plan.snapshot.clone();
@@ -126,7 +130,7 @@ impl Process {
         let tls = certificates::tls(&snapshot)?;
         let sockets = Sockets::bind(snapshot.app.listen, count)?;
         let redirect = redirect(&snapshot, count)?;
-        let public = sockets.address();
+        let (public, beside) = (sockets.address(), redirect.as_ref().map(Sockets::address));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(SLOW_THREADS)
             .thread_name("slow")
@@ -160,6 +164,7 @@ impl Process {
         let reloader = Reloader {
             read,
             paths,
+            marks,
             secrets,
             plan: Mutex::new(plan),
             certificates: tls.map(|tls| tls.certificates().clone()),
@@ -168,7 +173,8 @@ impl Process {
         let Parts { stores, door, telemetry, status, board } = parts;
         let shared = Arc::new(Shared { telemetry, status, stores, door, board, workers, reloader });
         let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-        let process = Self { runtime, shared, end: Arc::default(), public, admin: admin_address, signals, report };
+        let end = Arc::default();
+        let process = Self { runtime, shared, end, public, redirect: beside, admin: admin_address, signals, report };
         process.spawn_slow(slow, admin);
         Ok(process)
     }
@@ -176,6 +182,11 @@ impl Process {
     /// Where clients reach it.
     pub fn public(&self) -> SocketAddr {
         self.public
+    }
+
+    /// Where plain HTTP is sent to the public address.
+    pub fn redirect(&self) -> Option<SocketAddr> {
+        self.redirect
     }
 
     /// Where operators reach it.
@@ -195,8 +206,10 @@ impl Process {
 
     /// Runs until a signal asks for the end, and then until everything that was under way is over.
     pub fn run(self) -> Ended {
-        let Self { runtime, shared, end, public, admin, signals, .. } = self;
-        announce::started(&shared.telemetry.events(), public, admin);
+        let Self { runtime, shared, end, public, redirect, admin, signals, .. } = self;
+        let listeners = [(PUBLIC, Some(public)), (REDIRECT, redirect), ("admin", admin)];
+        let listeners: Vec<_> = listeners.into_iter().filter_map(|(name, address)| Some((name, address?))).collect();
+        announce::started(&shared.telemetry.events(), &listeners);
         let ended = runtime.block_on(drain::run(&shared, signals));
         end.notify_waiters();
         // Workers first, so that the records of what they cut are told; then the log.
@@ -265,7 +278,7 @@ impl Parts {
 fn listeners(sockets: Sockets, redirect: Option<Sockets>, tls: Option<&Arc<Tls>>) -> Vec<Vec<Listener>> {
     let public = sockets.into_each().into_iter();
     let mut listeners: Vec<_> =
-        public.map(|socket| vec![Listener { name: "public", socket, tls: tls.cloned() }]).collect();
+        public.map(|socket| vec![Listener { name: PUBLIC, socket, tls: tls.cloned() }]).collect();
     let redirects = redirect.map(Sockets::into_each).unwrap_or_default();
     for (worker, socket) in listeners.iter_mut().zip(redirects) {
         worker.push(Listener { name: REDIRECT, socket, tls: None });

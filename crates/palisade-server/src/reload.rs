@@ -34,6 +34,8 @@ pub(crate) struct Reloader {
     pub(crate) read: Read,
     /// The files that it reads.
     pub(crate) paths: Vec<PathBuf>,
+    /// What they were before they were last read.
+    pub(crate) marks: Mutex<Vec<Mark>>,
     pub(crate) secrets: Secrets,
     pub(crate) plan: Mutex<Arc<Plan>>,
     pub(crate) certificates: Option<Arc<Certificates>>,
@@ -133,7 +135,9 @@ pub(crate) async fn reload(shared: &Shared) -> Result<Vec<Change>, ReloadError> 
 }
 
 async fn take_over(shared: &Shared) -> Result<Vec<Change>, ReloadError> {
-    let Reloader { read, secrets, .. } = &shared.reloader;
+    let Reloader { read, paths, marks, secrets, .. } = &shared.reloader;
+    // Before they are read: what is written from here on is another change.
+    *marks.lock().unwrap_or_else(PoisonError::into_inner) = look(paths);
     let (snapshot, _) = load(&read(), secrets.seed).map_err(|report| ReloadError::Config(Box::new(report)))?;
     let before = shared.reloader.plan();
     let changes = diff(&before.snapshot, &snapshot);
@@ -192,6 +196,7 @@ fn text(status: StatusCode, body: String) -> Response<Bytes> {
 
 /// Reloads when a file of the configuration becomes another one, if `[app] watch` says so.
 pub(crate) async fn watch(shared: Arc<Shared>) {
+    let read = || shared.reloader.marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut looks: Option<Looks<Vec<Mark>>> = None;
     loop {
         tokio::time::sleep(QUIET).await;
@@ -199,11 +204,17 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
             looks = None;
             continue;
         }
-        let now: Vec<_> = shared.reloader.paths.iter().map(|path| mark(path)).collect();
-        let looks = looks.get_or_insert_with(|| Looks::since(now.clone()));
-        if looks.settled(now) {
+        let now = look(&shared.reloader.paths);
+        let settled = looks.get_or_insert_with(|| Looks::since(read())).settled(now.clone());
+        // Whoever asked for a reload may have had them read already.
+        if settled && now != read() {
             // What went wrong is told by the reload itself.
             let _ = reload(&shared).await;
         }
     }
+}
+
+/// What the files are now.
+pub(crate) fn look(paths: &[PathBuf]) -> Vec<Mark> {
+    paths.iter().map(|path| mark(path)).collect()
 }

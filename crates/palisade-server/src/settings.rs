@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use palisade_config::{Access, AddressForm, Only, Snapshot};
-use palisade_telemetry::settings::{self, LogFile, Settings, Told};
+use palisade_config::Snapshot;
+use palisade_telemetry::settings::{Guess, Settings, Told};
 
 use crate::admission::AdmissionRule;
 use crate::limits::{H2Limits, Limits};
@@ -59,25 +59,10 @@ pub(crate) fn telemetry(snapshot: &Snapshot) -> Settings {
 /// What telemetry takes over with a reload.
 pub(crate) fn told(snapshot: &Snapshot) -> Told {
     Told {
-        access: match &snapshot.log.access {
-            Access::Stdout => settings::Access::Stdout,
-            Access::Off => settings::Access::Off,
-            Access::File(file) => settings::Access::File(LogFile {
-                path: file.path.clone(),
-                rotate_bytes: file.rotate_bytes,
-                keep: file.keep,
-            }),
-        },
-        only: match snapshot.log.only {
-            Only::All => settings::Only::All,
-            Only::Notable => settings::Only::Notable,
-        },
-        address: match snapshot.log.address {
-            AddressForm::Full => settings::AddressForm::Full,
-            AddressForm::Masked => settings::AddressForm::Masked,
-            AddressForm::Off => settings::AddressForm::Off,
-        },
-        guess: if snapshot.performance.guess { settings::Guess::Shapes } else { settings::Guess::Off },
+        access: snapshot.log.access.clone(),
+        only: snapshot.log.only,
+        address: snapshot.log.address,
+        guess: if snapshot.performance.guess { Guess::Shapes } else { Guess::Off },
         slow: Some(SLOW),
     }
 }

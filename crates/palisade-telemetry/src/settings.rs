@@ -1,7 +1,8 @@
 //! What telemetry is told by the config.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+pub use palisade_core::log::{Access, AddressForm, LogFile, Only};
 
 /// Everything that applies from the start.
 #[derive(Clone, Debug)]
@@ -27,51 +28,6 @@ pub struct Told {
     pub slow: Option<Duration>,
     /// Whether unmatched paths get a label by their shape.
     pub guess: Guess,
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// To stdout, beside the events.
-    #[default]
-    Stdout,
-    /// Nowhere.
-    Off,
-    /// To a file.
-    File(LogFile),
-}
-
-/// A file that is rotated by its size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The size at which it is put aside.
-    pub rotate_bytes: u64,
-    /// How many old ones stay.
-    pub keep: u32,
-}
-
-/// Which records the access log holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Only {
-    /// All but those of health paths.
-    #[default]
-    All,
-    /// Refused, failed, would have been refused, slow.
-    Notable,
-}
-
-/// How much of a client's address the access log shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AddressForm {
-    /// All of it.
-    #[default]
-    Full,
-    /// Its /24, or /48.
-    Masked,
-    /// Nothing.
-    Off,
 }
 
 /// Whether unmatched paths get a label by their shape.

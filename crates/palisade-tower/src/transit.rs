@@ -223,7 +223,7 @@ impl<'a, C: Close> Transit<'a, C> {
             record.identity = passage.identity;
             record.policies = passage.asked;
             record.store_wait = passage.store_wait;
-            if status.is_server_error() && record.code.is_none() {
+            if status.as_u16() >= 500 && record.code.is_none() {
                 record.outcome = record.outcome.max(Outcome::AppError);
             }
         }

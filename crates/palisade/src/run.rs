@@ -62,6 +62,9 @@ fn introduce(process: &Process) {
     let servers = snapshot.upstreams.iter().flat_map(|group| &group.servers);
     let servers: Vec<_> = servers.map(|server| server.address.to_string()).collect();
     eprintln!("palisade {} · {scheme}://{} → {}", env!("CARGO_PKG_VERSION"), process.public(), servers.join(", "));
+    if let Some(redirect) = process.redirect() {
+        eprintln!("redirect · http://{redirect} (to the public address)");
+    }
     if let Some(admin) = process.admin() {
         eprintln!("admin    · http://{admin} (metrics, health, traces)");
     }

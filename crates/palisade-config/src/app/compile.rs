@@ -64,7 +64,11 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
     } = raw;
     let RawTimeouts { header, idle, connect, response, body_idle, stream_idle } = timeouts.value;
 
-    let rules = Rules { protocol: &protocol, directory, secrets };
+    let redirect = tls.as_ref().and_then(|tls| tls.value.redirect.as_ref());
+    let listeners: Vec<_> = std::iter::once(("app.listen", listen.value))
+        .chain(redirect.map(|redirect| ("app.tls.redirect", redirect.value)))
+        .collect();
+    let rules = Rules { protocol: &protocol, directory, secrets, listeners: &listeners };
     let mut upstreams = vec![upstream::compile(upstream.value, &rules, problems)];
     let default = Forwarding {
         upstream: 0,

@@ -3,6 +3,7 @@
 mod address;
 mod compile;
 mod forwarding;
+mod own;
 pub(crate) mod raw;
 mod tls;
 mod upstream;

@@ -6,6 +6,7 @@ use palisade_core::config::{Code, Place, Problem, Problems, Setting, TextOr};
 
 use super::UpstreamProtocol;
 use super::address::ServerAddress;
+use super::own::{self, Listeners};
 use super::raw::{RawServer, Upstream};
 use crate::inputs::{FILE_BYTES_MAX, Secrets, read_bounded};
 
@@ -30,6 +31,7 @@ pub(super) struct Rules<'a> {
     pub(super) protocol: &'a Setting<UpstreamProtocol>,
     pub(super) directory: &'a Path,
     pub(super) secrets: Secrets,
+    pub(super) listeners: Listeners<'a>,
 }
 
 pub(super) fn compile(upstream: Upstream, rules: &Rules<'_>, problems: &mut Problems) -> ServerGroup {
@@ -40,6 +42,7 @@ pub(super) fn compile(upstream: Upstream, rules: &Rules<'_>, problems: &mut Prob
             TextOr::Table(raw) => compile_table(raw, rules, problems),
         };
         check_protocol(&server.address, &place, rules.protocol, problems);
+        own::check(&server.address, &place, rules.listeners, problems);
         if servers.iter().any(|known| known.address == server.address) {
             let message = format!("`{}` has the address {} twice", place.key, server.address);
             problems.report(Problem::new(Code::Conflict, &place, message));

@@ -157,6 +157,70 @@ fn servers() {
 }
 
 #[test]
+fn an_upstream_that_is_the_gateway_itself() {
+    let found = |listen: &str, upstream: &str| {
+        let text = format!("[app]\nlisten = \"{listen}\"\nupstream = {upstream}");
+        match crate::load(&Inputs::text("palisade.toml", text), SEED) {
+            Ok((_, report)) | Err(report) => list(&report),
+        }
+    };
+    let itself = "is where `app.listen` is: the gateway would send every request to itself (name another port)";
+    for (listen, upstream, is_itself) in [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", true),
+        ("127.0.0.1:8080", "https://127.0.0.1:8080", true),
+        ("127.0.0.1:8080", "http://127.0.0.1:8081", false),
+        ("127.0.0.1:8080", "http://127.0.0.2:8080", false),
+        ("127.0.0.1:8080", "http://[::1]:8080", false),
+        ("127.0.0.1:8080", "http://LocalHost:8080", true),
+        ("127.0.0.1:8080", "http://app.localhost:8080", true),
+        ("127.0.0.1:8080", "http://app.example:8080", false),
+        ("127.0.0.1:8080", "unix:/run/app.sock", false),
+        // Whoever connects to no address in particular reaches this machine.
+        ("127.0.0.1:8080", "http://0.0.0.0:8080", true),
+        ("[::1]:8080", "http://[::]:8080", true),
+        ("[::1]:8080", "http://[::1]:8080", true),
+        ("[::1]:8080", "http://localhost:8080", true),
+        ("[::1]:8080", "http://127.0.0.1:8080", false),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080", true),
+        ("0.0.0.0:8080", "http://127.9.9.9:8080", true),
+        ("0.0.0.0:8080", "http://localhost:8080", true),
+        ("0.0.0.0:8080", "http://[::ffff:127.0.0.1]:8080", true),
+        ("0.0.0.0:8080", "http://[::1]:8080", false),
+        // Which addresses the machine has is not known here.
+        ("0.0.0.0:8080", "http://10.0.0.7:8080", false),
+        ("[::]:8080", "http://[::1]:8080", true),
+        ("[::]:8080", "http://127.0.0.1:8080", true),
+        ("10.0.0.7:8080", "http://10.0.0.7:8080", true),
+        ("10.0.0.7:8080", "http://localhost:8080", false),
+        // A port that isn't written is the scheme's.
+        ("0.0.0.0:80", "http://localhost", true),
+        ("0.0.0.0:443", "http://localhost", false),
+        ("0.0.0.0:443", "https://localhost", true),
+        ("127.0.0.1:0", "http://127.0.0.1:0", false),
+    ] {
+        let expected = if is_itself { vec![format!("conflict 3:12 `app.upstream` {itself}")] } else { Vec::new() };
+        assert_eq!(found(listen, &format!("\"{upstream}\"")), expected, "{listen} {upstream}");
+    }
+    assert_eq!(
+        found("127.0.0.1:8080", "[\"http://a\", { url = \"http://127.0.0.1:8080\" }]"),
+        [format!("conflict 3:25 `app.upstream` {itself}")]
+    );
+    check(
+        "[app.route.\"/a\"]\nupstream = \"http://127.0.0.1:8080\"",
+        &[&format!("conflict 2:12 `app.route.\"/a\".upstream` {itself}")],
+    );
+    let public = "[app]\npublic_url = \"https://a.example\"\n[app.tls]\ncertificate = \"x\"\nkey = { env = \"X\" }\n";
+    let inputs = super::without_secrets(&format!("{public}redirect = \"0.0.0.0:80\""));
+    let report = crate::load(&inputs.upstream("--upstream", "http://localhost"), SEED).err().unwrap();
+    assert_eq!(
+        list(&report),
+        [
+            "conflict 1:1 `app.upstream` is where `app.tls.redirect` is: the gateway would send every request to itself (name another port)"
+        ]
+    );
+}
+
+#[test]
 fn who_is_trusted() {
     check("[app]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]", &[]);
     check(

@@ -1,7 +1,7 @@
 //! Host and port, as `Host` and `:authority` carry them (RFC 9110 §7.2).
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use palisade_core::config::{Fault, Shape, Text};
 
@@ -19,7 +19,7 @@ impl Authority {
         let (host, port) = split(text)?;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         let is_host = match bracketed(host) {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
             None => host.bytes().all(is_name),
         };
         is_host.then(|| Self { host: host.to_ascii_lowercase().into(), port })
@@ -28,6 +28,19 @@ impl Authority {
     /// The host in lower case; an IPv6 address in its brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The host as an address; `None`: it is a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        match bracketed(&self.host) {
+            Some(address) => address.parse().map(IpAddr::V6).ok(),
+            None => self.host.parse().map(IpAddr::V4).ok(),
+        }
+    }
+
+    /// Whether nobody but this machine can be meant.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
     }
 
     /// The port, if it was written.

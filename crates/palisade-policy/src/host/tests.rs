@@ -79,3 +79,17 @@ fn authorities() {
         check(text, None);
     }
 }
+
+#[test]
+fn a_host_is_an_address_or_a_name() {
+    for (text, expected) in [
+        ("127.0.0.1:80", Some("127.0.0.1")),
+        ("[::1]:80", Some("::1")),
+        ("[2001:DB8::7]", Some("2001:db8::7")),
+        ("localhost", None),
+        ("127.0.0.1.example", None),
+        ("127.1", None),
+    ] {
+        assert_eq!(authority(text).address().map(|address| address.to_string()).as_deref(), expected, "{text}");
+    }
+}

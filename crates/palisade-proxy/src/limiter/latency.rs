@@ -32,6 +32,9 @@ const COHORT: Duration = Duration::from_millis(100);
 const COHORT_MIN: u32 = 32;
 const COHORT_MAX: usize = 128;
 
+/// What a scale is multiplied with when it follows a faster class.
+const FOLLOW_DOWN: f32 = 1.0 - 3.0 * FOLLOW_STEP;
+
 /// How much of a cohort's median goes into the smoothed one.
 const SMOOTHING: f32 = 0.3;
 
@@ -48,6 +51,21 @@ struct Scale {
     /// In seconds; zero before the first answer.
     seconds: f32,
     followed: Monotonic,
+}
+
+/// A latency in its class's scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub(super) value: f32,
+    pub(super) unit: Unit,
+}
+
+/// What became of the scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Kept,
+    /// It was too large for its class: what was measured in it so far seems faster than it was.
+    Shrunk,
 }
 
 /// Whether the limit held requests back while a sample was under way.
@@ -98,20 +116,25 @@ pub(super) struct Usual {
 
 impl Scales {
     /// Puts a latency into its class's scale.
-    pub(super) fn measure(&mut self, class: u16, latency: Duration, reach: Reach, now: Monotonic) -> f32 {
+    pub(super) fn measure(&mut self, class: u16, latency: Duration, reach: Reach, now: Monotonic) -> Sample {
         let place = usize::from(class);
         if self.0.len() <= place {
             self.0.resize(place + 1, Scale::default());
         }
         let seconds = latency.as_secs_f32().max(SCALE_MIN);
-        let Some(scale) = self.0.get_mut(place) else { return 1.0 };
+        let Some(scale) = self.0.get_mut(place) else { return Sample { value: 1.0, unit: Unit::Kept } };
+        let mut unit = Unit::Kept;
         if scale.seconds == 0.0 {
             *scale = Scale { seconds, followed: now };
         } else if reach == Reach::Far && now.since(scale.followed) >= FOLLOW_EVERY {
-            let step = if seconds > scale.seconds { FOLLOW_STEP } else { -3.0 * FOLLOW_STEP };
-            *scale = Scale { seconds: (scale.seconds * (1.0 + step)).max(SCALE_MIN), followed: now };
+            let step = if seconds > scale.seconds { 1.0 + FOLLOW_STEP } else { FOLLOW_DOWN };
+            let followed = (scale.seconds * step).max(SCALE_MIN);
+            if followed < scale.seconds {
+                unit = Unit::Shrunk;
+            }
+            *scale = Scale { seconds: followed, followed: now };
         }
-        seconds / scale.seconds
+        Sample { value: seconds / scale.seconds, unit }
     }
 }
 
@@ -143,6 +166,10 @@ impl Cohort {
     pub(super) fn lose(&mut self, ticket: Ticket) {
         if self.has(ticket) {
             self.members = self.members.saturating_sub(1);
+        }
+        // Nobody is left who could be answered.
+        if self.members == 0 && self.last.is_some() {
+            *self = Self::default();
         }
     }
 
@@ -186,6 +213,14 @@ impl Usual {
         self.keep(half, now);
     }
 
+    /// A scale has shrunk, so what was noted in it is larger in the new one. Only up to 1: what
+    /// three quarters of the answers exceed is no more than their median in a scale that fits.
+    pub(super) fn restate(&mut self) {
+        for half in self.smallest.iter_mut().chain(&mut self.recent).filter(|half| **half < 1.0) {
+            *half = (*half / FOLLOW_DOWN).min(1.0);
+        }
+    }
+
     /// The smallest of what was noted in the last minute.
     pub(super) fn smallest(&self) -> f32 {
         self.smallest.iter().copied().fold(f32::INFINITY, f32::min)
@@ -221,9 +256,9 @@ mod tests {
     #[test]
     fn each_class_has_its_scale() {
         let mut scales = Scales::default();
-        assert_eq!(scales.measure(3, millis(100), Reach::Far, at(0)), 1.0);
-        assert_eq!(scales.measure(3, millis(300), Reach::Reached, at(1)), 3.0);
-        assert_eq!(scales.measure(0, millis(900), Reach::Far, at(1)), 1.0);
+        assert_eq!(scales.measure(3, millis(100), Reach::Far, at(0)).value, 1.0);
+        assert_eq!(scales.measure(3, millis(300), Reach::Reached, at(1)).value, 3.0);
+        assert_eq!(scales.measure(0, millis(900), Reach::Far, at(1)).value, 1.0);
     }
 
     #[test]
@@ -231,7 +266,7 @@ mod tests {
         for (reach, expected) in [(Reach::Far, 0.9..1.1), (Reach::Reached, 9.9..10.1)] {
             let mut scales = Scales::default();
             scales.measure(0, millis(10), reach, at(0));
-            let last = (1..1000).map(|number| scales.measure(0, millis(100), reach, at(number * 100))).last();
+            let last = (1..1000).map(|number| scales.measure(0, millis(100), reach, at(number * 100)).value).last();
             assert!(expected.contains(&last.unwrap()), "{reach:?} {last:?}");
         }
     }
@@ -240,8 +275,8 @@ mod tests {
     fn a_delay_of_a_millisecond_is_noise() {
         let mut scales = Scales::default();
         scales.measure(0, Duration::from_micros(100), Reach::Far, at(0));
-        assert_eq!(scales.measure(0, millis(2), Reach::Far, at(0)), 1.0);
-        assert_eq!(scales.measure(0, millis(6), Reach::Far, at(0)), 3.0);
+        assert_eq!(scales.measure(0, millis(2), Reach::Far, at(0)).value, 1.0);
+        assert_eq!(scales.measure(0, millis(6), Reach::Far, at(0)).value, 3.0);
     }
 
     #[test]
@@ -264,6 +299,31 @@ mod tests {
         (100..1000).for_each(|number| cohort.lose(Ticket(number)));
         let answers = (0..60).map(|number| cohort.answer(Ticket(number), 1.0, at(10)));
         assert_eq!(answers.take_while(Option::is_none).count(), 50);
+    }
+
+    #[test]
+    fn a_cohort_that_lost_everybody_makes_room_for_the_next() {
+        let mut cohort = Cohort::default();
+        (0..COHORT_MAX as u64).for_each(|number| cohort.admit(Ticket(number), at(0)));
+        (0..COHORT_MAX as u64).for_each(|number| cohort.lose(Ticket(number)));
+        (200..400).for_each(|number| cohort.admit(Ticket(number), at(1)));
+        let verdict = (200..400).find_map(|number| cohort.answer(Ticket(number), 1.0, at(10)));
+        assert_eq!(verdict.map(|verdict| verdict.half), Some(1.0));
+    }
+
+    #[test]
+    fn what_is_usual_follows_a_scale_that_was_too_large() {
+        let (mut scales, mut usual) = (Scales::default(), Usual::default());
+        scales.measure(0, millis(1000), Reach::Far, at(0));
+        usual.note(scales.measure(0, millis(20), Reach::Far, at(1)).value, at(1));
+        for number in 1..1000 {
+            let Sample { value, unit } = scales.measure(0, millis(20), Reach::Far, at(number * 100));
+            if unit == Unit::Shrunk {
+                usual.restate();
+            }
+            assert!(value <= usual.smallest() * 1.1, "{number}: {} {value}", usual.smallest());
+            usual.note(value, at(number * 100));
+        }
     }
 
     #[test]

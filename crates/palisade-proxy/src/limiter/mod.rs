@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use palisade_core::Monotonic;
 
-use latency::{Cohort, Reach, Scales, Usual, Verdict};
+use latency::{Cohort, Reach, Scales, Unit, Usual, Verdict};
 pub use queue::DEADLINE;
 use queue::{Popped, Queue};
 
@@ -218,7 +218,10 @@ impl<W> Limiter<W> {
         if reach == Reach::Far {
             self.at_ease = now;
         }
-        if let Some(verdict) = self.cohort.answer(ticket, sample, now) {
+        if sample.unit == Unit::Shrunk {
+            self.usual.restate();
+        }
+        if let Some(verdict) = self.cohort.answer(ticket, sample.value, now) {
             self.adapt(verdict, now);
         }
     }

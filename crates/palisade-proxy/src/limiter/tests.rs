@@ -176,6 +176,30 @@ fn variety_is_no_overload() {
 }
 
 #[test]
+fn a_slow_start_is_not_held_against_what_comes_later() {
+    // The first answers take their time, as those of a cold application do, or of a gateway with
+    // many handshakes to do. Afterwards 64 clients are answered as fast as ever, all at once.
+    for (first, later) in [(40, 2), (400, 20), (2_000, 20)] {
+        let mut limiter: Limiter<()> = Limiter::new(BOUNDS);
+        let mut now = 0;
+        while now < 20_000_000_000 {
+            let latency = Duration::from_millis(if now == 0 { first } else { later });
+            let admit = |_| match limiter.arrive(at(now)) {
+                Arrival::Admit(ticket) => Some(ticket),
+                Arrival::Wait | Arrival::Shed => None,
+            };
+            let admitted: Vec<Ticket> = (0..64).map_while(admit).collect();
+            now += latency.as_nanos() as u64;
+            for ticket in admitted {
+                limiter.answered(0, ticket, latency, at(now));
+                limiter.finish();
+            }
+        }
+        assert!(limiter.limit() >= 64, "{first} ms, then {later} ms: limit {}", limiter.limit());
+    }
+}
+
+#[test]
 fn a_slow_application_is_not_probed_all_the_time() {
     // Fifty answers at once, each half a minute long: a cohort takes its time.
     let run = simulate(50, Duration::from_secs(30), 5.0, 1800, 7);

@@ -71,8 +71,8 @@ metrics! {
     UPSTREAM_RETRIES = Counter "upstream_retries_total" ["server"] "Attempts after the first of a request.";
     UPSTREAM_DURATION = Histogram "upstream_duration_seconds" ["server"] "From the start of an attempt to the head of its answer.";
     UPSTREAM_CONNECTIONS = Gauge "upstream_connections" ["server", "state"] "Connections to the application.";
-    CONNECTIONS = Gauge "connections" ["listener", "protocol"] "Open connections of clients; `public` counts those of `app.tls.redirect` too.";
-    CONNECTIONS_TOTAL = Counter "connections_total" ["listener", "protocol"] "Connections of clients; `public` counts those of `app.tls.redirect` too.";
+    CONNECTIONS = Gauge "connections" ["listener", "protocol"] "Open connections, by the listener: `public`, `redirect` or `admin`.";
+    CONNECTIONS_TOTAL = Counter "connections_total" ["listener", "protocol"] "Connections, by the listener: `public`, `redirect` or `admin`.";
     CONNECTION_LIMITS = Counter "connection_limits_total" ["limit"] "Times that a limit on connections acted.";
     HANDSHAKES = Counter "tls_handshakes_total" ["result"] "TLS handshakes.";
     DROPPED = Counter "telemetry_dropped_total" ["sink", "reason"] "Details of records that were dropped; their counts stay.";

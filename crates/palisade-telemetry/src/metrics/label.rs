@@ -33,8 +33,17 @@ mod tests {
 
     #[test]
     fn every_class_has_a_place() {
-        for (code, label) in [(101, "1xx"), (204, "2xx"), (304, "3xx"), (499, "4xx"), (599, "5xx"), (600, "none")] {
-            assert_eq!(CLASSES[status(StatusCode::from_u16(code).ok())], label);
+        for (code, label) in [
+            (100, "1xx"),
+            (204, "2xx"),
+            (304, "3xx"),
+            (499, "4xx"),
+            (500, "5xx"),
+            (599, "5xx"),
+            (600, "5xx"),
+            (999, "5xx"),
+        ] {
+            assert_eq!(CLASSES[status(StatusCode::from_u16(code).ok())], label, "{code}");
         }
         assert_eq!(CLASSES[status(None)], "none");
     }
