@@ -160,5 +160,5 @@ async fn reported_limits_refuse_nobody() {
         assert_eq!((answer.status, answer.field("ratelimit")), (200, None));
     }
     let would = [("limit", "per_ip"), ("outcome", "would_refuse")];
-    assert_eq!(gateway.scrape().await.sum("palisade_limits_requests_total", &would), 5.0);
+    assert_eq!(gateway.counted(10).await.sum("palisade_limits_requests_total", &would), 5.0);
 }

@@ -38,19 +38,6 @@ async fn leave(upstream: &Upstream, gateway: &Gateway) {
     assert!(upstream.reached(e2e::LIMIT, |seen| seen.requests() > before).await);
 }
 
-/// The scrape in which `total` requests are counted.
-async fn counted(gateway: &Gateway, total: usize) -> Scrape {
-    within("the metrics catch up", async {
-        loop {
-            let scrape = gateway.scrape().await;
-            if scrape.sum("palisade_requests_total", &[]) >= total as f64 {
-                return scrape;
-            }
-        }
-    })
-    .await
-}
-
 /// `none` would say that the client left.
 #[tokio::test]
 async fn a_status_that_nobody_knows_has_the_class_of_a_server_error() {
@@ -58,7 +45,7 @@ async fn a_status_that_nobody_knows_has_the_class_of_a_server_error() {
     assert_eq!(gateway.get("/odd").await.status, 999);
     let record = gateway.record("the odd one", |record| record["status"] == 999).await;
     assert_eq!((&record["class"], &record["outcome"]), (&"5xx".into(), &"app_error".into()));
-    let scrape = counted(&gateway, 1).await;
+    let scrape = gateway.counted(1).await;
     for metric in ["palisade_requests_total", "palisade_upstream_requests_total"] {
         assert_eq!(scrape.sum(metric, &[("class", "5xx")]), 1.0, "{metric}");
     }
@@ -99,7 +86,7 @@ async fn log_and_metrics_agree_about_every_request() {
     assert_eq!(outcomes, BTreeMap::from([("ok", CLIENTS * EACH), ("refused", REFUSED), ("client_left", LEAVING)]));
     assert!(gateway.lines().iter().all(|line| line.json.is_some()), "a line on stdout is not JSON");
 
-    let scrape = counted(&gateway, total).await;
+    let scrape = gateway.counted(total).await;
     assert_eq!(scrape.sum("palisade_requests_total", &[]), total as f64);
     for (outcome, count) in outcomes {
         assert_eq!(scrape.sum("palisade_requests_total", &[("outcome", outcome)]), count as f64, "{outcome}");
@@ -226,7 +213,7 @@ async fn a_stopped_reader_of_the_log_delays_nobody_and_losses_are_counted() {
     let lost = gateway.line("how many were lost", |line| line["event"] == "lines_lost").await;
     // What fell out on the way to the log's buffer is counted too, though no line tells of it.
     let dropped = |scrape: &Scrape, sink: &str| scrape.sum("palisade_telemetry_dropped_total", &[("sink", sink)]);
-    let scrape = counted(&gateway, REQUESTS).await;
+    let scrape = gateway.counted(REQUESTS).await;
     assert!(dropped(&scrape, "log") > 0.0, "the reader was not stopped long enough");
     assert_eq!(lost["lost"].as_f64(), Some(dropped(&scrape, "log")));
     let all_dropped = scrape.sum("palisade_telemetry_dropped_total", &[]) as usize;

@@ -279,7 +279,9 @@ mod tests {
             asked in name(),
         ) {
             let mut head = HeaderMap::new();
-            fields.into_iter().for_each(|(name, value)| drop(head.append(name, value)));
+            fields.into_iter().for_each(|(name, value)| {
+                let _ = head.append(name, value);
+            });
             let edits: HeaderEdits = edits.into_iter().collect();
             let edited = Edited { head: &head, edits: &edits };
             let mut made = head.clone();
