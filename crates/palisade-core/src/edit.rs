@@ -23,8 +23,12 @@ pub enum Edit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
     edits: Vec<Edit>,
+    /// Marks of all names here.
+    named: Marks,
     /// Marks of the names that are set or removed. A name without its mark here is neither.
     replaced: Marks,
+    /// Marks of the names of which an edit is undone by a later one.
+    undone: Marks,
 }
 
 /// A head and what becomes of it.
@@ -36,6 +40,9 @@ pub struct Edited<'a> {
     pub edits: &'a HeaderEdits,
 }
 
+/// Changes of an ordinary head: who makes one change mostly makes several.
+const USUAL: usize = 12;
+
 /// A set of names that may hold more than was put in, so that most names need no comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Marks(u64);
@@ -44,8 +51,7 @@ impl Marks {
     const NONE: Self = Self(0);
 
     /// The mark of one name: its length and the ends of it tell most names of a head apart.
-    fn of(name: &str) -> Self {
-        let bytes = name.as_bytes();
+    fn of(bytes: &[u8]) -> Self {
         let at = |place: Option<&u8>| place.copied().map_or(0, usize::from);
         let mixed = bytes.len() * 7 + at(bytes.first()) * 3 + at(bytes.last());
         Self(1 << (mixed % 64))
@@ -57,6 +63,10 @@ impl Marks {
 
     fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 
@@ -88,7 +98,7 @@ impl Edit {
 impl HeaderEdits {
     /// No change.
     pub const fn none() -> Self {
-        Self { edits: Vec::new(), replaced: Marks::NONE }
+        Self { edits: Vec::new(), named: Marks::NONE, replaced: Marks::NONE, undone: Marks::NONE }
     }
 
     /// Makes room for so many changes at once.
@@ -112,20 +122,34 @@ impl HeaderEdits {
     }
 
     fn push(&mut self, edit: Edit) {
+        let mark = Marks::of(edit.name().as_str().as_bytes());
         if edit.replaces() {
-            self.replaced = self.replaced.with(Marks::of(edit.name().as_str()));
+            self.undone = self.undone.with(self.named.both(mark));
+            self.replaced = self.replaced.with(mark);
+        }
+        self.named = self.named.with(mark);
+        if self.edits.capacity() == 0 {
+            self.edits.reserve(USUAL);
         }
         self.edits.push(edit);
     }
 
     /// Adds the changes of `later` after these.
-    pub fn extend(&mut self, later: Self) {
+    pub fn extend(&mut self, mut later: Self) {
         if self.edits.is_empty() {
             *self = later;
         } else {
-            self.replaced = self.replaced.with(later.replaced);
-            self.edits.extend(later.edits);
+            self.take(&mut later);
         }
+    }
+
+    /// Adds the changes of `later` after these and leaves it empty, with its memory.
+    pub fn take(&mut self, later: &mut Self) {
+        self.undone = self.undone.with(later.undone).with(self.named.both(later.replaced));
+        self.replaced = self.replaced.with(later.replaced);
+        self.named = self.named.with(later.named);
+        self.edits.append(&mut later.edits);
+        (later.named, later.replaced, later.undone) = (Marks::NONE, Marks::NONE, Marks::NONE);
     }
 
     /// Whether nothing changes.
@@ -138,26 +162,21 @@ impl HeaderEdits {
         self.edits.iter()
     }
 
-    /// Whether a field of this name that came is sent.
-    fn keeps(&self, name: &str) -> bool {
+    /// Whether a field that came is sent, its name in lower case.
+    pub fn keeps(&self, name: &[u8]) -> bool {
         !self.replaced.holds(Marks::of(name))
-            || !self.edits.iter().any(|edit| edit.replaces() && edit.name().as_str() == name)
+            || !self.edits.iter().any(|edit| edit.replaces() && edit.name().as_str().as_bytes() == name)
     }
 
     /// The fields that are sent beside those that came and are kept.
-    fn sent(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    pub fn sent(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.edits.iter().enumerate().filter_map(|(place, edit)| {
             let (name, value) = edit.sent()?;
-            let later = self.edits.get(place + 1..).unwrap_or_default();
-            let mark = Marks::of(name.as_str());
-            let replaced = match edit {
-                // Nearly every name is replaced once, by this edit itself.
-                Edit::Set(..) | Edit::Append(..) if self.replaced.holds(mark) => {
-                    later.iter().any(|other| other.replaces() && other.name() == name)
-                }
-                Edit::Set(..) | Edit::Append(..) | Edit::Remove(_) => false,
+            let is_undone = self.undone.holds(Marks::of(name.as_str().as_bytes())) && {
+                let later = self.edits.get(place + 1..).unwrap_or_default();
+                later.iter().any(|other| other.replaces() && other.name() == name)
             };
-            (!replaced).then_some((name, value))
+            (!is_undone).then_some((name, value))
         })
     }
 
@@ -186,7 +205,7 @@ impl Edited<'_> {
         let mut map = HeaderMap::with_capacity(32);
         self.head.fields(&mut |name, value| {
             if self.edits.keeps(name)
-                && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+                && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
             {
                 map.append(name, value);
             }
@@ -200,7 +219,7 @@ impl Edited<'_> {
 
 impl Head for Edited<'_> {
     fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8])) {
-        if self.edits.keeps(name.as_str()) {
+        if self.edits.keeps(name.as_str().as_bytes()) {
             self.head.each(name, see);
         }
         for (_, value) in self.edits.sent().filter(|(sent, _)| *sent == name) {
@@ -208,14 +227,14 @@ impl Head for Edited<'_> {
         }
     }
 
-    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
         self.head.fields(&mut |name, value| {
             if self.edits.keeps(name) {
                 see(name, value);
             }
         });
         for (name, value) in self.edits.sent() {
-            see(name.as_str(), value.as_bytes());
+            see(name.as_str().as_bytes(), value.as_bytes());
         }
     }
 }
@@ -263,7 +282,7 @@ mod tests {
 
     fn listed(head: &dyn Head) -> Vec<(String, Vec<u8>)> {
         let mut fields = Vec::new();
-        head.fields(&mut |name, value| fields.push((name.to_owned(), value.to_vec())));
+        head.fields(&mut |name, value| fields.push((String::from_utf8(name.to_vec()).unwrap(), value.to_vec())));
         // Sorted by name alone, so that values of one name stay in their order.
         fields.sort_by(|one, other| one.0.cmp(&other.0));
         fields

@@ -10,8 +10,8 @@ pub trait Head: Sync {
     /// Shows every value of the fields called `name`, in the order they were sent.
     fn each<'a>(&'a self, name: &HeaderName, see: &mut dyn FnMut(&'a [u8]));
 
-    /// Shows every field, name first, in the engine's order.
-    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8]));
+    /// Shows every field, its name first and in lower case, in the engine's order.
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8]));
 
     /// The value of a field that may be sent once.
     fn single<'a>(&'a self, name: &HeaderName) -> Single<'a> {
@@ -43,7 +43,7 @@ pub trait Head: Sync {
 /// A head that fields can be taken out of: what no client may say is gone before anybody looks.
 pub trait Sift: Head {
     /// Takes out every field whose name, in lower case, isn't to be kept.
-    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool);
+    fn sift(&mut self, keep: &mut dyn FnMut(&[u8]) -> bool);
 }
 
 /// A field that should be sent at most once: a second copy is an answer of its own, because two
@@ -65,9 +65,9 @@ impl Head for HeaderMap {
         }
     }
 
-    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
         for (name, value) in self {
-            see(name.as_str(), value.as_bytes());
+            see(name.as_str().as_bytes(), value.as_bytes());
         }
     }
 
@@ -77,8 +77,8 @@ impl Head for HeaderMap {
 }
 
 impl Sift for HeaderMap {
-    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
-        let drop: Vec<_> = self.keys().filter(|name| !keep(name.as_str())).cloned().collect();
+    fn sift(&mut self, keep: &mut dyn FnMut(&[u8]) -> bool) {
+        let drop: Vec<_> = self.keys().filter(|name| !keep(name.as_str().as_bytes())).cloned().collect();
         for name in drop {
             self.remove(name);
         }

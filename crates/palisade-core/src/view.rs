@@ -76,8 +76,8 @@ impl ResponseView<'_> {
         let crate::Single::One(value) = self.head.single(&http::header::CONTENT_TYPE) else {
             return None;
         };
-        let text = std::str::from_utf8(value).ok()?;
-        Some(text.split(';').next().unwrap_or(text).trim())
+        let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+        Some(std::str::from_utf8(value.get(..end)?).ok()?.trim())
     }
 }
 

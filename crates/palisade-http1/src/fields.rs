@@ -74,9 +74,9 @@ impl Fields {
     }
 
     /// Takes out every field whose name isn't to be kept.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         let block = &self.block;
-        self.entries.retain(|entry| keep(text(part(block, entry.name_at, entry.name_bytes))));
+        self.entries.retain(|entry| keep(part(block, entry.name_at, entry.name_bytes)));
     }
 
     /// The first value of a field, its name in lower case.
@@ -105,11 +105,14 @@ impl Fields {
         map
     }
 
-    /// Writes every field. Those that stand next to each other as they would be written, and that
-    /// is nearly all of a parsed head, are copied at once.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
+    /// Writes the fields that are to be kept. Those that stand next to each other as they would be
+    /// written, and that is nearly all of a parsed head, are copied at once.
+    pub(crate) fn write(&self, out: &mut BytesMut, mut keep: impl FnMut(&[u8]) -> bool) {
         let mut run = 0..0;
         for entry in &self.entries {
+            if !keep(self.name(entry)) {
+                continue;
+            }
             let line = entry.line(&self.block);
             if let Some(line) = line.clone().filter(|line| line.start == run.end) {
                 run.end = line.end;
@@ -162,8 +165,10 @@ impl Head for Fields {
         self.values(name.as_str().as_bytes()).for_each(see);
     }
 
-    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
-        self.iter().for_each(|(name, value)| see(name, value));
+    fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
+        for entry in &self.entries {
+            see(self.name(entry), self.value(entry));
+        }
     }
 
     fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
@@ -172,7 +177,7 @@ impl Head for Fields {
 }
 
 impl Sift for Fields {
-    fn sift(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
+    fn sift(&mut self, keep: &mut dyn FnMut(&[u8]) -> bool) {
         self.retain(keep);
     }
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::{BufMut as _, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
+use palisade_core::{Head, HeaderEdits};
 
 use crate::fields::Fields;
 use crate::token::{has_blank_or_control, has_control, is_token};
@@ -44,16 +45,54 @@ pub fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
     if !is_one_line {
         return;
     }
-    out.reserve(name.len() + value.len() + b": \r\n".len());
-    out.put_slice(name.as_bytes());
-    out.put_slice(b": ");
-    out.put_slice(value);
-    out.put_slice(CRLF);
+    line(out, name.as_bytes(), value);
+}
+
+/// A head that can be written as it is: names are tokens in lower case, and values one line each.
+pub trait Writable: Head {
+    /// Writes the fields that are to be kept, in their order.
+    fn write(&self, out: &mut BytesMut, keep: &mut dyn FnMut(&[u8]) -> bool);
+}
+
+impl Writable for Fields {
+    fn write(&self, out: &mut BytesMut, keep: &mut dyn FnMut(&[u8]) -> bool) {
+        self.write(out, keep);
+    }
+}
+
+impl Writable for HeaderMap {
+    fn write(&self, out: &mut BytesMut, keep: &mut dyn FnMut(&[u8]) -> bool) {
+        for (name, value) in self {
+            if keep(name.as_str().as_bytes()) {
+                line(out, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+    }
 }
 
 /// All fields of a table, in their order.
 pub fn fields(out: &mut BytesMut, fields: &Fields) {
-    fields.write(out);
+    fields.write(out, |_| true);
+}
+
+/// A head with its changes: what came and is kept, then what is sent beside it. Of the former only
+/// those fields that `keep` lets through.
+pub fn edited(out: &mut BytesMut, head: &dyn Writable, edits: &HeaderEdits, keep: &mut dyn FnMut(&[u8]) -> bool) {
+    head.write(out, &mut |name| edits.keeps(name) && keep(name));
+    for (name, value) in edits.sent() {
+        if keep(name.as_str().as_bytes()) {
+            line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+}
+
+/// A field that is one by its type.
+fn line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + b": \r\n".len());
+    out.put_slice(name);
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(CRLF);
 }
 
 /// The field that gives a body's length.

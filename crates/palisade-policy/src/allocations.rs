@@ -70,7 +70,7 @@ fn an_ordinary_request_allocates_nothing() {
     for address in ["192.0.2.1", "2001:db8::1"] {
         with_client(&request, client(address), |view| {
             let count = measure(|| {
-                assert!(names.iter().all(|name| inbound.verdict(name) == Inbound::Keep));
+                assert!(names.iter().all(|name| inbound.verdict(name.as_bytes()) == Inbound::Keep));
                 assert!(is_allowed(&questions, view));
             });
             assert_eq!(count.count_total, 0, "{address}");

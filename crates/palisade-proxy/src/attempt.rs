@@ -13,7 +13,8 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use palisade_core::{Edited, Head, HeaderEdits, Monotonic, Reason};
+use palisade_core::{Edited, HeaderEdits, Monotonic, Reason};
+use palisade_http1::write::Writable;
 use tokio::sync::oneshot;
 
 use crate::body::{Outgoing, Progress, Streamable};
@@ -33,7 +34,7 @@ use crate::wire::TooMuch;
 pub(crate) struct Message<'a, B> {
     pub(crate) method: &'a Method,
     pub(crate) target: &'a str,
-    pub(crate) head: &'a dyn Head,
+    pub(crate) head: &'a dyn Writable,
     pub(crate) edits: HeaderEdits,
     /// Gone once any of it may have been sent.
     pub(crate) body: Option<Outgoing<B>>,
@@ -90,7 +91,7 @@ impl<B: Streamable> Upstream<B> {
         // A WebSocket begins in HTTP/1.1, whatever else is spoken.
         match (self.settings.protocol, terms.switch) {
             (Protocol::Http1, _) | (_, Switch::Asked) => self.attempt_http1(flight, message, terms).await,
-            (Protocol::H2 | Protocol::H2c, Switch::No) => self.attempt_http2(flight, message, terms).await,
+            (Protocol::H2 | Protocol::H2c, Switch::No) => Box::pin(self.attempt_http2(flight, message, terms)).await,
         }
     }
 
@@ -118,7 +119,8 @@ impl<B: Streamable> Upstream<B> {
         };
         match idle {
             Idle::Own(line) => self.exchange(line, flight, message, terms).await,
-            Idle::Hyper(idle) => self.attempt_hyper(idle, flight, message, terms).await,
+            // On the heap: hyper's part of a request's future is larger than all the rest.
+            Idle::Hyper(idle) => Box::pin(self.attempt_hyper(idle, flight, message, terms)).await,
         }
     }
 
@@ -194,7 +196,7 @@ impl<B: Streamable> Upstream<B> {
         match answer {
             Ok(response) => {
                 server.answered();
-                Ok(Answered::of_hyper(response, |incoming| Lease::Http1(incoming, lease), switched))
+                Ok(Answered::of_hyper(response, |incoming| Lease::Http1(Box::new(incoming), lease), switched))
             }
             Err(error) => {
                 let heard = if lease.line.meter.read() == read_before { Heard::Nothing } else { Heard::Something };
@@ -232,7 +234,7 @@ impl<B: Streamable> Upstream<B> {
         match wait(sender.try_send_request(request), terms).await.map_err(NoHead::of) {
             Ok(response) => {
                 server.answered();
-                Ok(Answered::of_hyper(response, |incoming| Lease::Http2(incoming, lease), None))
+                Ok(Answered::of_hyper(response, |incoming| Lease::Http2(Box::new(incoming), lease), None))
             }
             Err(error) => {
                 if matches!(error, NoHead::Late) {
@@ -305,7 +307,7 @@ impl Kept {
     fn of<B>(method: &Method, body: &Outgoing<B>) -> Self {
         match body {
             Outgoing::Empty if method.is_idempotent() => Self::Empty,
-            Outgoing::Empty | Outgoing::Streamed { .. } => Self::Nothing,
+            Outgoing::Empty | Outgoing::Streamed(_) => Self::Nothing,
         }
     }
 }

@@ -70,11 +70,11 @@ impl Present {
     fn of(head: &dyn Head) -> Self {
         let mut present = Self::default();
         head.fields(&mut |name, _| match name {
-            "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" => present.hop_by_hop = true,
-            "content-length" => present.length = true,
-            "expect" => present.expect = true,
-            "trailer" => present.trailer = true,
-            other => present.hop_by_hop |= other.starts_with("proxy-"),
+            b"connection" | b"keep-alive" | b"te" | b"transfer-encoding" | b"upgrade" => present.hop_by_hop = true,
+            b"content-length" => present.length = true,
+            b"expect" => present.expect = true,
+            b"trailer" => present.trailer = true,
+            other => present.hop_by_hop |= other.starts_with(b"proxy-"),
         });
         present
     }
@@ -89,7 +89,7 @@ pub fn prepare(
     method: &Method,
     head: &dyn Head,
     payload: Payload,
-    keep: &dyn Fn(&str) -> bool,
+    keep: &dyn Fn(&[u8]) -> bool,
     edits: &mut HeaderEdits,
 ) -> Result<Prepared, Malformed> {
     let present = Present::of(head);
@@ -179,12 +179,12 @@ fn rebuild_length(method: &Method, status: StatusCode, head: &dyn Head, edits: &
 fn remove_hop_by_hop(head: &dyn Head, edits: &mut HeaderEdits) -> Result<(), Malformed> {
     let mut result = Ok(());
     head.fields(&mut |name, value| {
-        let is_hop_by_hop = matches!(name, "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade")
-            || name.starts_with("proxy-");
-        if is_hop_by_hop && let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+        let is_hop_by_hop = matches!(name, b"connection" | b"keep-alive" | b"te" | b"transfer-encoding" | b"upgrade")
+            || name.starts_with(b"proxy-");
+        if is_hop_by_hop && let Ok(name) = HeaderName::from_bytes(name) {
             edits.remove(name);
         }
-        if name == "connection" {
+        if name == b"connection" {
             result = result.and(remove_named(value, edits));
         }
     });

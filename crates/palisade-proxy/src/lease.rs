@@ -16,8 +16,8 @@ use crate::http2;
 /// HTTP/1.1 connection is closed, an HTTP/2 stream is reset.
 pub(crate) enum Lease<B: 'static> {
     Own(Exchange<B>),
-    Http1(Incoming, http1::hyper::Lease<B>),
-    Http2(Incoming, http2::Lease<B>),
+    Http1(Box<Incoming>, http1::hyper::Lease<B>),
+    Http2(Box<Incoming>, http2::Lease<B>),
 }
 
 impl<B: Streamable> Lease<B> {
@@ -26,7 +26,7 @@ impl<B: Streamable> Lease<B> {
         match self {
             Self::Own(exchange) => exchange.poll_body(context),
             Self::Http1(incoming, _) | Self::Http2(incoming, _) => {
-                Pin::new(incoming).poll_frame(context).map_err(BodyError::from)
+                Pin::new(&mut **incoming).poll_frame(context).map_err(BodyError::from)
             }
         }
     }

@@ -7,7 +7,8 @@ use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, StatusCode};
 use palisade_core::record::Attempt;
 use palisade_core::trace::{self, SENTRY_TRACE, TRACEPARENT};
-use palisade_core::{Edited, Head, HeaderEdits, Monotonic, Reason, SpanId, TraceId, media};
+use palisade_core::{Edited, Head as _, HeaderEdits, Monotonic, Reason, SpanId, TraceId, media};
+use palisade_http1::write::Writable;
 
 use crate::admission::Permit;
 use crate::attempt::{Answered, Connection, Message, Switch, Terms, latency};
@@ -29,7 +30,7 @@ pub struct Outbound<'a, B> {
     /// A path and query, or `*`.
     pub target: &'a str,
     /// The client's head.
-    pub head: &'a dyn Head,
+    pub head: &'a dyn Writable,
     /// What the application receives in place of it. [`hop::prepare`] has taken the framing out,
     /// which is made anew.
     pub edits: HeaderEdits,

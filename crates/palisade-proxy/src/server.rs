@@ -104,7 +104,10 @@ impl<B> Server<B> {
             (Some(addresses), Some(peer)) => addresses.contains(&peer),
             (None, _) | (_, None) => true,
         };
-        self.idle.borrow_mut().sweep(now, |idle| is_current(idle.peer()) && idle.is_usable());
+        self.idle.borrow_mut().sweep(now, |idle| {
+            idle.rest();
+            is_current(idle.peer()) && idle.is_usable()
+        });
         self.shared.borrow_mut().retain(|line| line.is_usable() && is_current(line.peer));
     }
 

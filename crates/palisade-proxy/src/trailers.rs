@@ -75,12 +75,12 @@ const RESERVED: [&str; 15] = [
 impl Trailers {
     /// Reads the names out of `Trailer`, and leaves there only those that may pass. `keep` says of
     /// further names, in lower case, whether the caller lets them.
-    pub(crate) fn announced(head: &dyn Head, keep: &dyn Fn(&str) -> bool, edits: &mut HeaderEdits) -> Self {
+    pub(crate) fn announced(head: &dyn Head, keep: &dyn Fn(&[u8]) -> bool, edits: &mut HeaderEdits) -> Self {
         let mut names = Vec::new();
         head.each(&TRAILER, &mut |value| {
             let listed = value.split(|byte| *byte == b',');
             let listed = listed.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
-            names.extend(listed.filter(|name| may_pass(name) && keep(name.as_str())));
+            names.extend(listed.filter(|name| may_pass(name) && keep(name.as_str().as_bytes())));
             names.truncate(NAMES_MAX);
         });
         edits.remove(TRAILER);
@@ -134,7 +134,7 @@ mod tests {
         ] {
             let headers = map(&[("trailer", announced)]);
             let kept =
-                Trailers::announced(&headers, &|name| name != "x-unwanted", &mut HeaderEdits::none()).keep(map(&sent));
+                Trailers::announced(&headers, &|name| name != b"x-unwanted", &mut HeaderEdits::none()).keep(map(&sent));
             let names: Vec<_> = kept.iter().flat_map(HeaderMap::keys).map(HeaderName::as_str).collect();
             assert_eq!(names, expected, "{announced}");
         }

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use tokio::net::TcpListener;
 
 use crate::admission::{Admission, AdmissionRule};
-use crate::connection::{self, Registry, Service, Surroundings};
+use crate::connection::{self, Registry, Service, Surroundings, Turns};
 use crate::counters::{ConnectionLimit, Counters, ListenerCounters};
 use crate::descriptors::Descriptors;
 use crate::limits::Limits;
@@ -95,6 +95,7 @@ pub(crate) async fn run<S: Service>(
     service: Rc<S>,
     registry: Rc<Registry>,
     deadlines: Rc<Deadlines>,
+    turns: Rc<Turns>,
 ) {
     let counters = door.counters.of(entrance.name);
     loop {
@@ -123,6 +124,7 @@ pub(crate) async fn run<S: Service>(
                     memory: Arc::clone(&door.memory),
                     registry: Rc::clone(&registry),
                     deadlines: Rc::clone(&deadlines),
+                    turns: Rc::clone(&turns),
                     http1: door.http1,
                     listener: entrance.name,
                     tls: entrance.tls.clone(),

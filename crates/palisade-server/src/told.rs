@@ -115,8 +115,20 @@ impl Names {
 
 fn address(client: IpAddr) -> HeaderValue {
     let mut text = BytesMut::with_capacity(ADDRESS_BYTES_MAX);
-    // Writing into memory can't fail.
-    let _ = write!(text, "{client}");
+    match client {
+        IpAddr::V4(ip) => {
+            for (place, octet) in ip.octets().into_iter().enumerate() {
+                if place > 0 {
+                    text.extend_from_slice(b".");
+                }
+                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(ip) => {
+            // Writing into memory can't fail.
+            let _ = write!(text, "{ip}");
+        }
+    }
     value(text)
 }
 

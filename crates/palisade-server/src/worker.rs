@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::accept::{self, Door, Entrance};
-use crate::connection::{Registry, Service};
+use crate::connection::{Registry, Service, Turns};
 use crate::tick::Tick;
 use crate::tls::Tls;
 
@@ -147,14 +147,14 @@ async fn work<S: Service>(
 ) {
     let service = Rc::new(init());
     let registry = Rc::new(Registry::default());
-    let deadlines = palisade_proxy::Deadlines::start();
+    let (deadlines, turns) = (palisade_proxy::Deadlines::start(), Turns::start());
     tokio::task::spawn_local(async move { tick.run().await });
     let accepting: Vec<_> = entrances
         .into_iter()
         .map(|entrance| {
             let (door, service) = (Arc::clone(&door), Rc::clone(&service));
-            let (registry, deadlines) = (Rc::clone(&registry), Rc::clone(&deadlines));
-            tokio::task::spawn_local(accept::run(entrance, door, service, registry, deadlines))
+            let (registry, deadlines, turns) = (Rc::clone(&registry), Rc::clone(&deadlines), Rc::clone(&turns));
+            tokio::task::spawn_local(accept::run(entrance, door, service, registry, deadlines, turns))
         })
         .collect();
     // The channel closes when the worker is stopped.

@@ -232,8 +232,9 @@ impl Shared {
                 }
             }
             drop(telling);
-            for record in batch.drain(..).filter(|record| record.traced) {
-                self.traces.keep(record);
+            // Most batches have none, and to take records out is to move them.
+            if batch.iter().any(|record| record.traced) {
+                batch.drain(..).filter(|record| record.traced).for_each(|record| self.traces.keep(record));
             }
             self.queue.recycle(batch);
         }

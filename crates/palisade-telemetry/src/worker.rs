@@ -47,7 +47,7 @@ impl WorkerTelemetry {
     }
 
     /// A request ended: it is counted now and told soon.
-    pub fn closed(&self, mut record: Record) {
+    pub fn closed(&self, mut record: Box<Record>) {
         let registry = &self.shared.registry;
         let slot = match self.guesser.borrow_mut().guess(&record, &self.shared) {
             Some((label, slot)) => {
@@ -59,7 +59,7 @@ impl WorkerTelemetry {
         self.shard.count(&record, slot, registry);
 
         let mut batch = self.batch.borrow_mut();
-        batch.push(record);
+        batch.push(*record);
         if batch.len() >= BATCH {
             self.send(&mut batch);
         }

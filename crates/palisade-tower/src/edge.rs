@@ -182,12 +182,12 @@ impl Edge {
 
     /// Takes out the fields that no client may set.
     fn filter(&self, head: &mut impl Sift) -> Result<(), Refusal> {
-        let mut odd: Option<Box<str>> = None;
+        let mut odd = None;
         head.sift(&mut |name| match self.inbound.verdict(name) {
             Inbound::Keep => true,
             Inbound::Drop => false,
             Inbound::Reject => {
-                odd = Some(name.into());
+                odd = Some(String::from_utf8_lossy(name).into_owned());
                 true
             }
         });

@@ -202,12 +202,12 @@ pub fn dress(
     let Outline { status, length } = outline;
     edits.extend(std::mem::take(&mut passage.response));
     let mut rewritings = Vec::new();
+    let mut wanted = HeaderEdits::none();
     for question in view.route.questions.iter() {
         if question.mode == Mode::Off {
             continue;
         }
         let began = (notes == Notes::Full).then(clock::monotonic);
-        let mut wanted = HeaderEdits::none();
         let begun = {
             let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
             let edited = Edited { head, edits };
@@ -222,8 +222,10 @@ pub fn dress(
             }
         };
         if question.mode == Mode::Enforce {
-            edits.extend(wanted);
+            edits.take(&mut wanted);
             rewritings.extend(begun);
+        } else {
+            wanted = HeaderEdits::none();
         }
         if let Some(began) = began {
             passage.asked.push(asked(question, Answer::Allow(None), Some(span(view, began))));

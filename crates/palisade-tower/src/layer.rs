@@ -28,8 +28,8 @@ use crate::{asked, clock};
 pub struct Hand(Arc<Shared>);
 
 impl Close for Hand {
-    fn close(self, record: Record) {
-        (self.0.record)(record);
+    fn close(self, record: Box<Record>) {
+        (self.0.record)(*record);
     }
 }
 

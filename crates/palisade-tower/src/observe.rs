@@ -20,7 +20,7 @@ use crate::clock;
 /// Where a closed record goes.
 pub trait Close {
     /// Takes the record of a request that is over.
-    fn close(self, record: Record);
+    fn close(self, record: Box<Record>);
 }
 
 /// An open record. Dropping it closes it.
@@ -32,8 +32,8 @@ pub struct Observation<C: Close> {
 
 impl<C: Close> Observation<C> {
     /// Opens: `close` is given the record, exactly once.
-    pub fn open(record: Record, close: C) -> Self {
-        Self { open: Some((Box::new(record), close)), intake: None, answered: false }
+    pub fn open(record: Box<Record>, close: C) -> Self {
+        Self { open: Some((record, close)), intake: None, answered: false }
     }
 
     /// Counts what the client sends as its body, too.
@@ -48,6 +48,11 @@ impl<C: Close> Observation<C> {
             record.bytes_out += bytes_out;
         }
         self.complete();
+    }
+
+    /// The observation, and in its place one that is over.
+    pub fn take(&mut self) -> Self {
+        Self { open: self.open.take(), intake: self.intake.take(), answered: self.answered }
     }
 
     /// The record, to be filled in.
@@ -87,7 +92,7 @@ impl<C: Close> Drop for Observation<C> {
             Some(first) if record.stream => first,
             Some(_) | None => record.duration.saturating_sub(record.client_wait),
         };
-        close.close(*record);
+        close.close(record);
     }
 }
 
@@ -208,7 +213,8 @@ pub struct ObservedBody<B: Body, C: Close> {
     handed: Option<Monotonic>,
     /// Since when the application is waited for.
     waiting: Option<Monotonic>,
-    trailers: Option<Frame<Bytes>>,
+    /// On the heap: nearly no answer has any.
+    trailers: Option<Box<Frame<Bytes>>>,
     ended: bool,
 }
 
@@ -292,7 +298,7 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
         if rest.is_empty() {
             return trailers;
         }
-        self.trailers = trailers;
+        self.trailers = trailers.map(Box::new);
         self.count(&rest, clock::monotonic());
         Some(Frame::data(rest))
     }
@@ -331,7 +337,7 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
         if this.ended {
-            return Poll::Ready(this.trailers.take().map(Ok));
+            return Poll::Ready(this.trailers.take().map(|trailers| Ok(*trailers)));
         }
         if let Some(handed) = this.handed.take() {
             let wait = clock::monotonic().since(handed);

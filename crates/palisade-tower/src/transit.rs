@@ -100,8 +100,9 @@ impl<'a, C: Close> Transit<'a, C> {
     ) -> (Self, Option<Refusal>) {
         let Incoming { method, protocol, target, authority, peer, now, entropy } = incoming;
         let (arrival, filtered) = protection.edge.arrive(head, peer, now, entropy);
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let mark = target.bytes().position(|byte| byte == b'?').and_then(|at| target.split_at_checked(at));
+        let (path, query) = match mark {
+            Some((path, query)) => (path, query.get(1..)),
             None => (target, None),
         };
         let sent = match path {
@@ -159,7 +160,7 @@ impl<'a, C: Close> Transit<'a, C> {
     }
 
     /// The answer to a ruling that ends the request here. `head` is the request's.
-    pub fn end<B>(mut self, ruling: Refused, head: &dyn Head) -> Answer<HeaderMap, ObservedBody<AnswerBody<B>, C>>
+    pub fn end<B>(&mut self, ruling: Refused, head: &dyn Head) -> Answer<HeaderMap, ObservedBody<AnswerBody<B>, C>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -177,7 +178,7 @@ impl<'a, C: Close> Transit<'a, C> {
     /// Dresses an answer and observes its body until its end; `blame` names the reason if the body
     /// breaks before. `head` is the request's.
     pub fn answer<H, B>(
-        mut self,
+        &mut self,
         answer: Answer<H, AnswerBody<B>>,
         blame: fn(&B::Error) -> Reason,
         head: &dyn Head,
@@ -201,7 +202,7 @@ impl<'a, C: Close> Transit<'a, C> {
 
     /// Bears the request's id on an answer that opens a tunnel, and gives the observation to
     /// whoever carries its bytes. Such an answer is not dressed: it is no page.
-    pub fn switch(self, status: StatusCode, edits: &mut HeaderEdits) -> Observation<C> {
+    pub fn switch(&mut self, status: StatusCode, edits: &mut HeaderEdits) -> Observation<C> {
         self.bear_id(edits);
         let mut observation = self.note(status);
         if let Some(record) = observation.record() {
@@ -215,14 +216,15 @@ impl<'a, C: Close> Transit<'a, C> {
         edits.set(X_REQUEST_ID, self.arrival.request_id_value.clone());
     }
 
-    /// Writes down what was decided, once the answer's status is known.
-    fn note(self, status: StatusCode) -> Observation<C> {
-        let Self { mut observation, passage, .. } = self;
+    /// Writes down what was decided, once the answer's status is known. It is the last thing that is
+    /// asked of a transit.
+    fn note(&mut self, status: StatusCode) -> Observation<C> {
+        let mut observation = self.observation.take();
         if let Some(record) = observation.record() {
             record.status = Some(status);
-            record.identity = passage.identity;
-            record.policies = passage.asked;
-            record.store_wait = passage.store_wait;
+            record.identity = std::mem::take(&mut self.passage.identity);
+            record.policies = std::mem::take(&mut self.passage.asked);
+            record.store_wait = self.passage.store_wait;
             if status.as_u16() >= 500 && record.code.is_none() {
                 record.outcome = record.outcome.max(Outcome::AppError);
             }
@@ -292,10 +294,10 @@ fn own(reply: Reply) -> Answer<HeaderMap, Bytes> {
 const HOST_BYTES_MAX: usize = 255;
 const AGENT_BYTES_MAX: usize = 256;
 
-fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Record {
+fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Box<Record> {
     let Sight { method, path, query, authority, protocol, route } = sight;
     let agent = head.first(&USER_AGENT);
-    Record {
+    Box::new(Record {
         now: arrival.now,
         duration: Duration::ZERO,
         latency: Duration::ZERO,
@@ -332,5 +334,5 @@ fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Record {
         policies: Vec::new(),
         stream: false,
         traced: arrival.traced,
-    }
+    })
 }

@@ -82,8 +82,8 @@ fn put_framing(out: &mut BytesMut, framing: Framing) {
     }
 }
 
-fn is_framing(name: &str) -> bool {
-    name == "content-length" || name == "transfer-encoding"
+fn is_framing(name: &[u8]) -> bool {
+    name == b"content-length" || name == b"transfer-encoding"
 }
 
 fn map(fields: &[(String, Vec<u8>)]) -> HeaderMap {

@@ -80,7 +80,7 @@ impl Dress for Base {
         let mut found = [false; REMOVED.len()];
         response.head.fields(&mut |name, _| {
             for (removed, found) in REMOVED.iter().zip(&mut found) {
-                *found |= removed.as_str() == name;
+                *found |= removed.as_str().as_bytes() == name;
             }
         });
         for (removed, found) in REMOVED.iter().zip(found) {

@@ -106,9 +106,8 @@ impl InboundFilter {
         Self { odd_names, keep: keep.into(), plain, extended }
     }
 
-    /// What becomes of a field called `name`. Allocates nothing.
-    pub fn verdict(&self, name: &str) -> Inbound {
-        let bytes = name.as_bytes();
+    /// What becomes of a field of this name. Allocates nothing.
+    pub fn verdict(&self, bytes: &[u8]) -> Inbound {
         let patterns = match bytes {
             [b'x' | b'X', second, third, ..] if normal(*second) == b'-' => self.extended.find(*third),
             [first, ..] => self.plain.find(*first),
@@ -122,7 +121,11 @@ impl InboundFilter {
             OddNames::Drop | OddNames::Reject | OddNames::Keep if listed => Inbound::Drop,
             OddNames::Drop | OddNames::Reject | OddNames::Keep => return Inbound::Keep,
         };
-        if self.keep.iter().any(|kept| kept.as_str().eq_ignore_ascii_case(name)) { Inbound::Keep } else { verdict }
+        if self.keep.iter().any(|kept| kept.as_str().as_bytes().eq_ignore_ascii_case(bytes)) {
+            Inbound::Keep
+        } else {
+            verdict
+        }
     }
 }
 

@@ -78,10 +78,14 @@ fn policy<'a>(rungs: impl Iterator<Item = &'a Rung>) -> String {
 fn state<'a>(told: impl Iterator<Item = (&'a Rung, &'a Verdict)>) -> String {
     let mut text = String::with_capacity(32);
     for (Rung { name, .. }, verdict) in told {
-        let comma = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{comma}\"{name}\";r={}", verdict.remaining);
+        // On every answer, so without the formatting machinery.
+        text.push_str(if text.is_empty() { "\"" } else { ", \"" });
+        text.push_str(name);
+        text.push_str("\";r=");
+        text.push_str(itoa::Buffer::new().format(verdict.remaining));
         if let Some(next) = verdict.next_unit {
-            let _ = write!(text, ";t={}", whole_seconds(next));
+            text.push_str(";t=");
+            text.push_str(itoa::Buffer::new().format(whole_seconds(next)));
         }
     }
     text

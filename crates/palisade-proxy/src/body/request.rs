@@ -33,7 +33,15 @@ pub enum RequestBody<B> {
 /// The body that the connection reads from.
 pub(crate) enum Outgoing<B> {
     Empty,
-    Streamed { body: B, trailers: Trailers, progress: Rc<Progress> },
+    /// On the heap, so that what has none doesn't carry the room for it about.
+    Streamed(Box<Streaming<B>>),
+}
+
+/// A body on its way.
+pub(crate) struct Streaming<B> {
+    body: B,
+    trailers: Trailers,
+    progress: Rc<Progress>,
 }
 
 /// How far a body was sent, seen from outside of the connection that sends it.
@@ -86,7 +94,7 @@ impl<B> Outgoing<B> {
                     waker: Cell::new(None),
                     place: place(),
                 };
-                Self::Streamed { body, trailers, progress: Rc::new(progress) }
+                Self::Streamed(Box::new(Streaming { body, trailers, progress: Rc::new(progress) }))
             }
         }
     }
@@ -94,7 +102,7 @@ impl<B> Outgoing<B> {
     pub(crate) fn progress(&self) -> Option<Rc<Progress>> {
         match self {
             Self::Empty => None,
-            Self::Streamed { progress, .. } => Some(Rc::clone(progress)),
+            Self::Streamed(streaming) => Some(Rc::clone(&streaming.progress)),
         }
     }
 }
@@ -135,7 +143,8 @@ impl<B: Streamable> Body for Outgoing<B> {
     type Error = BodyFailed;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
-        let Self::Streamed { body, trailers, progress } = self.get_mut() else { return Poll::Ready(None) };
+        let Self::Streamed(streaming) = self.get_mut() else { return Poll::Ready(None) };
+        let Streaming { body, trailers, progress } = &mut **streaming;
         if progress.canceled.get() {
             return Poll::Ready(Some(Err(BodyFailed)));
         }
@@ -178,14 +187,14 @@ impl<B: Streamable> Body for Outgoing<B> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed { body, .. } => body.is_end_stream(),
+            Self::Streamed(streaming) => streaming.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed { body, .. } => body.size_hint(),
+            Self::Streamed(streaming) => streaming.body.size_hint(),
         }
     }
 }

@@ -11,8 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
-use palisade_core::{Edited, Head as _};
-use palisade_http1::{Cut, Decoded, Decoder, Fault, Framing, Limits, Piece, Response, ResponseParser, write};
+use palisade_http1::{Cut, Decoded, Decoder, Fault, Limits, Piece, Response, write};
 
 use super::{Idle, Line, Switched};
 use crate::attempt::{Message, expects_body};
@@ -26,8 +25,6 @@ pub(crate) struct Exchange<B: 'static> {
     flight: Flight<B>,
     body: Outgoing<B>,
     sending: Sending,
-    parser: ResponseParser,
-    decoder: Decoder,
     /// Interim answers so far.
     interim: u32,
     persistent: bool,
@@ -72,8 +69,7 @@ impl<B: Streamable> Exchange<B> {
     pub(crate) fn new(mut line: Box<Line>, flight: Flight<B>, message: &Message<'_, B>, body: Outgoing<B>) -> Self {
         line.begin();
         let sending = render(&mut line, message, &body);
-        let (parser, decoder) = (ResponseParser::new(Limits::ANSWER), Decoder::new(Framing::None, &Limits::ANSWER));
-        Self { line, flight, body, sending, parser, decoder, interim: 0, persistent: false }
+        Self { line, flight, body, sending, interim: 0, persistent: false }
     }
 
     /// Sends the request, and gives the head of its answer.
@@ -86,7 +82,8 @@ impl<B: Streamable> Exchange<B> {
             }));
         }
         loop {
-            match self.parser.parse(&mut self.line.input, method).map_err(NoHead::Malformed)? {
+            let line = &mut *self.line;
+            match line.parser.parse(&mut line.input, method).map_err(NoHead::Malformed)? {
                 Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {
                     self.interim += 1;
                     if self.interim > INTERIM_MAX {
@@ -94,7 +91,7 @@ impl<B: Streamable> Exchange<B> {
                     }
                 }
                 Some(head) => {
-                    self.decoder = Decoder::new(head.framing, &Limits::ANSWER);
+                    line.decoder = Decoder::new(head.framing, &Limits::ANSWER);
                     self.persistent = head.persistent;
                     return Poll::Ready(Ok(head));
                 }
@@ -113,13 +110,14 @@ impl<B: Streamable> Exchange<B> {
             return Poll::Ready(Some(Err(BodyError::cut(error))));
         }
         loop {
-            match self.decoder.decode(&mut self.line.input) {
+            let line = &mut *self.line;
+            match line.decoder.decode(&mut line.input) {
                 Ok(Decoded::Piece(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Ok(Decoded::Piece(Piece::Trailers(fields))) => return Poll::Ready(Some(Ok(Frame::trailers(fields)))),
                 Ok(Decoded::End) => return Poll::Ready(None),
                 Err(fault) => return Poll::Ready(Some(Err(BodyError::malformed(fault)))),
                 Ok(Decoded::More) => match ready!(self.line.poll_read(context)) {
-                    Ok(0) => match self.decoder.close() {
+                    Ok(0) => match self.line.decoder.close() {
                         Ok(()) => return Poll::Ready(None),
                         Err(cut @ Cut) => return Poll::Ready(Some(Err(BodyError::cut(cut)))),
                     },
@@ -202,12 +200,12 @@ impl<B: Streamable> Exchange<B> {
 impl<B> Exchange<B> {
     /// Whether the answer's body has ended.
     pub(crate) fn is_complete(&self) -> bool {
-        self.decoder.is_complete()
+        self.line.decoder.is_complete()
     }
 
     /// How long the answer's body is, as far as its head says.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.decoder.length().map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.line.decoder.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 
     /// Whether any byte came since the request began.
@@ -229,10 +227,9 @@ impl<B> Exchange<B> {
     /// The answer has ended: the connection may serve the next request, if nothing is left of this
     /// one.
     pub(crate) fn finish(self) {
-        let Self { mut line, flight, sending, persistent, .. } = self;
+        let Self { line, flight, sending, persistent, .. } = self;
         let is_clean = line.input.is_empty() && line.outbox.is_empty() && sending == Sending::Nothing;
         if persistent && is_clean {
-            line.rest();
             flight.server.put(Idle::Own(line));
         }
     }
@@ -248,12 +245,9 @@ fn render<B: Streamable>(line: &mut Line, message: &Message<'_, B>, body: &Outgo
     let out = line.outbox.buffer();
     out.reserve(HEAD_ROOM);
     write::request_line(out, message.method, message.target);
-    Edited { head: message.head, edits: &message.edits }.fields(&mut |name, value| {
-        // Taken out before; whatever else has put them in, there is one framing.
-        if name != "content-length" && name != "transfer-encoding" {
-            write::field(out, name, value);
-        }
-    });
+    // Taken out before; whatever else has put them in, there is one framing.
+    let keep = &mut |name: &[u8]| name != b"content-length" && name != b"transfer-encoding";
+    write::edited(out, message.head, &message.edits, keep);
     let sending = match (body, body.size_hint().exact()) {
         (Outgoing::Empty, _) => {
             // Without it some applications refuse a request whose method usually has a body.
@@ -262,11 +256,11 @@ fn render<B: Streamable>(line: &mut Line, message: &Message<'_, B>, body: &Outgo
             }
             Sending::Nothing
         }
-        (Outgoing::Streamed { .. }, Some(length)) => {
+        (Outgoing::Streamed(_), Some(length)) => {
             write::length_field(out, length);
             Sending::Length(length)
         }
-        (Outgoing::Streamed { .. }, None) => {
+        (Outgoing::Streamed(_), None) => {
             write::field(out, "transfer-encoding", b"chunked");
             Sending::Chunks
         }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
-use palisade_http1::Outbox;
+use palisade_http1::{Decoder, Framing, Limits, Outbox, ResponseParser};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::Switched;
@@ -29,6 +29,9 @@ pub(crate) struct Line {
     pub(crate) input: BytesMut,
     /// To be written.
     pub(crate) outbox: Outbox,
+    pub(crate) parser: ResponseParser,
+    /// Of the answer's body.
+    pub(crate) decoder: Decoder,
     /// Bytes that came since the last request began.
     pub(crate) read: u64,
     /// Bytes that were written since then.
@@ -69,6 +72,8 @@ impl Line {
             stream: connected.stream,
             input: BytesMut::new(),
             outbox: Outbox::default(),
+            parser: ResponseParser::new(Limits::ANSWER),
+            decoder: Decoder::new(Framing::None, &Limits::ANSWER),
             read: 0,
             written: 0,
             room: ROOM_MIN,
@@ -95,7 +100,7 @@ impl Line {
         (self.read, self.written, self.room) = (0, 0, ROOM_MIN);
     }
 
-    /// Gives its buffers back: idle connections are many.
+    /// Gives its buffers back.
     pub(crate) fn rest(&mut self) {
         (self.input, self.outbox) = (BytesMut::new(), Outbox::default());
     }

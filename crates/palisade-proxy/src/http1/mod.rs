@@ -38,6 +38,13 @@ impl<B> Idle<B> {
         }
     }
 
+    /// It wasn't used for a while: gives its buffers back.
+    pub(crate) fn rest(&mut self) {
+        if let Self::Own(line) = self {
+            line.rest();
+        }
+    }
+
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Own(line) => line.peer(),

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::BytesMut;
 use hyper::rt::Executor;
@@ -14,6 +15,7 @@ use super::ask::{Asking, ask};
 use super::h2watch::{H2Ending, Shared};
 use super::registry::Registry;
 use super::stream::{self, Transport};
+use super::turns;
 use super::{Close, Service};
 use crate::counters::ConnectionLimit;
 use crate::limits::Limits;
@@ -40,6 +42,7 @@ pub(crate) async fn serve<T: Transport, S: Service>(
     asking: Asking<S>,
     limits: &Arc<Limits>,
     registry: &Rc<Registry>,
+    turn: turns::Place,
 ) -> Option<(T, Close)> {
     let watch = Shared::new(io, first, limits, &asking.exchange);
     let counters = Arc::clone(&asking.counters);
@@ -60,25 +63,29 @@ pub(crate) async fn serve<T: Transport, S: Service>(
     let mut place = None;
     let mut told = false;
     let _ = poll_fn(|context| {
+        if turn.poll(context).is_pending() {
+            return Poll::Pending;
+        }
         let place = place.get_or_insert_with(|| registry.enter(context));
         let leave =
             place.is_draining() || watch.ending() == Some(H2Ending::Idle) || memory.pressure() >= Pressure::KeepNone;
         if leave && !std::mem::replace(&mut told, true) {
             connection.as_mut().graceful_shutdown();
         }
-        Pin::new(&mut connection).poll(context)
+        let over = Pin::new(&mut connection).poll(context).map(drop);
+        match watch.poll_send(context) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => over,
+        }
     })
     .await;
     drop(connection);
     let ending = watch.ending();
-    let (mut io, word) = watch.into_parts()?;
+    let (mut io, last) = watch.into_parts()?;
     match ending {
         Some(H2Ending::Flood(limit)) => {
             counters.limit_acted(limit);
-            if let Some(word) = word {
-                // Bounded like any close: who doesn't read its last word doesn't get it.
-                let _ = tokio::time::timeout(limits.linger, stream::write_all(&mut io, &word)).await;
-            }
+            say(&mut io, &last, limits).await;
             Some((io, Close::Linger))
         }
         Some(H2Ending::Idle) => {
@@ -93,6 +100,16 @@ pub(crate) async fn serve<T: Transport, S: Service>(
             counters.limit_acted(limit);
             Some((io, Close::Reset))
         }
-        None => Some((io, Close::Now)),
+        None => {
+            say(&mut io, &last, limits).await;
+            Some((io, Close::Now))
+        }
+    }
+}
+
+/// Writes the last bytes. Bounded like any close: who doesn't read them doesn't get them.
+async fn say<T: Transport>(io: &mut T, last: &[u8], limits: &Limits) {
+    if !last.is_empty() {
+        let _ = tokio::time::timeout(limits.linger, stream::write_all(io, last)).await;
     }
 }

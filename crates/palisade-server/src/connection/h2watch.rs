@@ -6,6 +6,9 @@
 //! don't read, and of connections without a stream. Slow request bodies are the stream's own
 //! ([`RequestBody`](super::body::RequestBody)).
 //!
+//! The engine writes and flushes each large DATA frame alone. What it writes is gathered here until
+//! it has said all it can, so that the answers of many streams leave with one system call.
+//!
 //! A client can also refuse to read by keeping its windows closed, or by opening them a byte at a
 //! time, and then nothing is blocked here. So the DATA of the connection as a whole has a pace
 //! while any answer waits for a window. Nobody says when such a wait begins or ends; it is asked at
@@ -16,10 +19,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep};
 
@@ -31,6 +34,12 @@ use super::stream::{Scratch, Transport};
 use crate::counters::ConnectionLimit;
 use crate::limits::{Limits, look_every};
 
+/// What is gathered before it has to be written.
+const GATHERED_MAX: usize = 64 << 10;
+
+/// What of it stays allocated.
+const KEPT_MAX: usize = 4 << 10;
+
 /// A socket under the watch, shared between the engine and whoever says goodbye.
 #[derive(Debug)]
 pub(crate) struct Shared<T>(Rc<RefCell<H2Watch<T>>>);
@@ -41,6 +50,8 @@ pub(crate) struct H2Watch<T> {
     limits: Arc<Limits>,
     exchange: Arc<Exchange>,
     meter: FrameMeter,
+    /// Written by the engine and not yet sent.
+    out: BytesMut,
     /// Bytes read before the protocol was known.
     first: BytesMut,
     opened: Instant,
@@ -77,6 +88,7 @@ impl<T: Transport> Shared<T> {
             exchange: Arc::clone(exchange),
             meter: FrameMeter::new(&limits.h2, now),
             fresh: true,
+            out: BytesMut::new(),
             first,
             opened: now,
             head_since: None,
@@ -98,12 +110,30 @@ impl<T: Transport> Shared<T> {
         self.0.borrow().ending
     }
 
-    /// The socket, once the engine is gone, and the last word to write to it if there is a place
-    /// for one.
-    pub(crate) fn into_parts(self) -> Option<(T, Option<[u8; 17]>)> {
+    /// Sends what the engine has written. To be asked after each time that the engine was.
+    pub(crate) fn poll_send(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let watch = &mut *self.0.borrow_mut();
+        ready!(watch.poll_out(context))?;
+        match Pin::new(&mut watch.io).poll_flush(context) {
+            Poll::Ready(result) => {
+                if watch.answer.is_waiting() {
+                    watch.answer.moved(0, Instant::now());
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => watch.write_blocked(context),
+        }
+    }
+
+    /// The socket, once the engine is gone, and what to write to it at the end: what is left of the
+    /// engine's, and after a flood the last word if there is a place for one.
+    pub(crate) fn into_parts(self) -> Option<(T, BytesMut)> {
         let watch = Rc::into_inner(self.0)?.into_inner();
-        let word = watch.meter.is_at_boundary().then(|| frames::calm_down(watch.meter.last_stream()));
-        Some((watch.io, word))
+        let (mut last, meter) = (watch.out, watch.meter);
+        if matches!(watch.ending, Some(H2Ending::Flood(_))) && meter.is_at_boundary() {
+            last.extend_from_slice(&frames::calm_down(meter.last_stream()));
+        }
+        Some((watch.io, last))
     }
 }
 
@@ -154,7 +184,6 @@ impl<T: Transport> H2Watch<T> {
 
     fn sent(&mut self, slices: &[IoSlice<'_>], mut written: usize) -> io::Result<usize> {
         let (total, now) = (written, Instant::now());
-        self.answer.moved(total, now);
         for slice in slices {
             let here = written.min(slice.len());
             written -= here;
@@ -164,6 +193,41 @@ impl<T: Transport> H2Watch<T> {
             }
         }
         Ok(total)
+    }
+
+    /// Takes as much of what the engine writes as there is room for.
+    fn poll_gather(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.out.len() >= GATHERED_MAX {
+            ready!(self.poll_out(context))?;
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let room = GATHERED_MAX.saturating_sub(self.out.len());
+            let here = slice.get(..room.min(slice.len())).unwrap_or_default();
+            self.out.extend_from_slice(here);
+            taken += here.len();
+        }
+        Poll::Ready(self.sent(slices, taken))
+    }
+
+    /// Writes what was gathered.
+    fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            match Pin::new(&mut self.io).poll_write(context, &self.out) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.answer.moved(written, Instant::now());
+                    self.out.advance(written);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.write_blocked(context),
+            }
+        }
+        // Idle connections are many.
+        if self.out.capacity() > KEPT_MAX {
+            self.out = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn write_blocked<R>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<R>> {
@@ -253,12 +317,7 @@ impl<T: Transport> Read for Shared<T> {
 
 impl<T: Transport> Write for Shared<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let watch = &mut *self.0.borrow_mut();
-        match Pin::new(&mut watch.io).poll_write(context, bytes) {
-            Poll::Ready(Ok(written)) => Poll::Ready(watch.sent(&[IoSlice::new(bytes)], written)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => watch.write_blocked(context),
-        }
+        self.0.borrow_mut().poll_gather(context, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -266,33 +325,21 @@ impl<T: Transport> Write for Shared<T> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let watch = &mut *self.0.borrow_mut();
-        match Pin::new(&mut watch.io).poll_write_vectored(context, slices) {
-            Poll::Ready(Ok(written)) => Poll::Ready(watch.sent(slices, written)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => watch.write_blocked(context),
-        }
+        self.0.borrow_mut().poll_gather(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.borrow().io.is_write_vectored()
+        true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let watch = &mut *self.0.borrow_mut();
-        match Pin::new(&mut watch.io).poll_flush(context) {
-            Poll::Ready(result) => {
-                if watch.answer.is_waiting() {
-                    watch.answer.moved(0, Instant::now());
-                }
-                Poll::Ready(result)
-            }
-            Poll::Pending => watch.write_blocked(context),
-        }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever asks the engine sends it.
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let watch = &mut *self.0.borrow_mut();
+        ready!(watch.poll_out(context))?;
         match Pin::new(&mut watch.io).poll_shutdown(context) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => watch.write_blocked(context),

@@ -20,6 +20,7 @@ mod own;
 mod pace;
 mod registry;
 mod stream;
+mod turns;
 mod watch;
 
 use std::error::Error;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use palisade_core::{Reason, Sift};
+use palisade_http1::write::Writable;
 use palisade_proxy::{AnswerHead, Deadlines};
 use palisade_tower::answer::Answer;
 use tokio::net::TcpStream;
@@ -48,6 +50,7 @@ use crate::tls::Tls;
 pub use self::arrived::{Arrived, Duplex, Upgrade};
 pub use self::body::{BodyError, RequestBody};
 pub(crate) use self::registry::Registry;
+pub(crate) use self::turns::Turns;
 
 /// What answers the requests of a worker's connections.
 pub trait Service: 'static {
@@ -58,7 +61,7 @@ pub trait Service: 'static {
     type Error: Into<Box<dyn Error + Send + Sync>> + 'static;
 
     /// Answers one request.
-    fn call<H: Sift>(
+    fn call<H: Sift + Writable>(
         &self,
         request: Arrived<H>,
         connection: Connection,
@@ -87,6 +90,7 @@ pub(crate) struct Surroundings<S> {
     pub(crate) memory: Arc<Memory>,
     pub(crate) registry: Rc<Registry>,
     pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) turns: Rc<Turns>,
     /// Who speaks HTTP/1.1.
     pub(crate) http1: palisade_proxy::Engine,
     pub(crate) listener: &'static str,
@@ -145,7 +149,7 @@ async fn speak<T: Transport, S: Service>(
             Box::pin(own::serve(io, first, asking, limits, registry, &around.deadlines)).await
         }
         (Engine::H1, palisade_proxy::Engine::Hyper) => Box::pin(h1::serve(io, first, asking, limits, registry)).await,
-        (Engine::H2, _) => Box::pin(h2::serve(io, first, asking, limits, registry)).await,
+        (Engine::H2, _) => Box::pin(h2::serve(io, first, asking, limits, registry, around.turns.enter())).await,
     }
 }
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use palisade_core::{Head, HeaderEdits, Kind, Path, Pattern, Reason, Record, Refusal, RequestId, Sift, Stage, media};
+use palisade_http1::write::Writable;
 use palisade_policy::inbound::Inbound;
 use palisade_proxy::{
     Ambient, AnswerHead, Ask, Failure, Outbound, Permit, Received, ResponseBody, Sent, Tunnel, TunnelEnd, hop,
@@ -69,7 +70,7 @@ pub(crate) struct Gateway {
 pub(crate) struct ToTelemetry(Rc<WorkerTelemetry>);
 
 impl Close for ToTelemetry {
-    fn close(self, record: Record) {
+    fn close(self, record: Box<Record>) {
         self.0.closed(record);
     }
 }
@@ -124,7 +125,7 @@ impl Gateway {
         self.ending.of(self.random.borrow_mut().u32(..))
     }
 
-    async fn answer<H: Sift>(
+    async fn answer<H: Sift + Writable>(
         &self,
         request: Arrived<H>,
         connection: Connection,
@@ -150,54 +151,54 @@ impl Gateway {
         self.telemetry.opened(transit.sight.route.kind);
         if let Some(malformed) = malformed {
             let refusal = Refusal::new(Reason::HttpMalformed).detail(malformed.to_string());
-            return Ok(closing(end(transit, Refused::Refusal(refusal), &head)));
+            return Ok(closing(end(&mut transit, Refused::Refusal(refusal), &head)));
         }
         if let Some(refusal) = refused.or_else(|| oversized(&head, &target)) {
-            return Ok(end(transit, Refused::Refusal(refusal), &head));
+            return Ok(end(&mut transit, Refused::Refusal(refusal), &head));
         }
         if connection.listener == REDIRECT {
-            return Ok(end(transit, Refused::Reply(live.redirect(&target)), &head));
+            return Ok(end(&mut transit, Refused::Reply(live.redirect(&target)), &head));
         }
         let route = transit.sight.route;
         if route.kind == Kind::Health {
-            return Ok(self.health(transit, &head));
+            return Ok(self.health(&mut transit, &head));
         }
         let body = IntakeBody::new(body, route.max_body);
         transit.observation.takes_in(body.intake());
         let mut body = Held::new(body);
         if let Some(ended) = transit.ask(&self.stores, Stage::Shed..=Stage::Shed, &head, &mut body).await.ended() {
-            return Ok(end(transit, ended, &head));
+            return Ok(end(&mut transit, ended, &head));
         }
         if declared(&head).is_some_and(|bytes| bytes > route.max_body) {
-            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::HttpBodyTooLarge)), &head));
+            return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::HttpBodyTooLarge)), &head));
         }
         let Some((forwarding, group)) = live.forwarding(route) else {
-            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::InternalPanic)), &head));
+            return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::InternalPanic)), &head));
         };
         let permit = match self.admit(group, &transit).await {
             Ok(permit) => permit,
-            Err(refusal) => return Ok(end(transit, Refused::Refusal(refusal), &head)),
+            Err(refusal) => return Ok(end(&mut transit, Refused::Refusal(refusal), &head)),
         };
         let later = Stage::Identify..=Stage::Shape;
         if let Some(ended) = transit.ask(&self.stores, later, &head, &mut body).await.ended() {
-            return Ok(end(transit, ended, &head));
+            return Ok(end(&mut transit, ended, &head));
         }
         if route.kind == Kind::Own || self.is_reserved(&transit.sight.path) {
-            return Ok(end(transit, Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &head));
+            return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &head));
         }
         // Not a future of its own: what it would take in would lie twice in every request's future.
         let way = Way { live: &live, timeouts: timeouts(forwarding), permit };
         let payload = palisade_proxy::RequestBody::new(body);
         let (edits, ask) = match way.prepare(&mut transit, &head, payload.payload()) {
             Ok(prepared) => prepared,
-            Err(refusal) => return Ok(end(transit, Refused::Refusal(refusal), &head)),
+            Err(refusal) => return Ok(end(&mut transit, Refused::Refusal(refusal), &head)),
         };
         let sent = {
             let path = onward(&transit.sight, &target);
             let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload };
             group.upstream.send(request, ask).await
         };
-        self.conclude(transit, sent, upgrade, &head)
+        self.conclude(&mut transit, sent, upgrade, &head)
     }
 
     /// Whether a reader who ignores case, parameters or escapes would take a path for one of ours.
@@ -211,7 +212,7 @@ impl Gateway {
     /// What becomes of what the application said.
     fn conclude(
         &self,
-        mut transit: Passing<'_>,
+        transit: &mut Passing<'_>,
         sent: Sent<ForwardedBody>,
         upgrade: Option<Upgrade>,
         head: &dyn Head,
@@ -231,7 +232,7 @@ impl Gateway {
     /// The application's answer, dressed.
     fn respond(
         &self,
-        mut transit: Passing<'_>,
+        transit: &mut Passing<'_>,
         received: Received<ResponseBody<ForwardedBody>>,
         request: &dyn Head,
     ) -> GatewayAnswer {
@@ -260,7 +261,7 @@ impl Gateway {
     }
 
     /// The short answers about the gateway itself, before any policy.
-    fn health(&self, transit: Passing<'_>, head: &dyn Head) -> GatewayAnswer {
+    fn health(&self, transit: &mut Passing<'_>, head: &dyn Head) -> GatewayAnswer {
         let now = transit.arrival.now.monotonic;
         if !health::is_method(transit.sight.method) {
             let mut refusal = Refusal::new(Reason::HttpMethodNotAllowed);
@@ -282,7 +283,11 @@ impl Service for Gateway {
     type Body = GatewayBody;
     type Error = NoAnswer;
 
-    async fn call<H: Sift>(&self, request: Arrived<H>, connection: Connection) -> Result<GatewayAnswer, NoAnswer> {
+    async fn call<H: Sift + Writable>(
+        &self,
+        request: Arrived<H>,
+        connection: Connection,
+    ) -> Result<GatewayAnswer, NoAnswer> {
         let known_as = Cell::new(None);
         // What follows a CONNECT is meant for its tunnel, and a TRACE comes from no application's
         // client: none of it is read as a request.
@@ -295,7 +300,7 @@ impl Service for Gateway {
                 let refusal = Refusal::new(Reason::InternalPanic);
                 let answer = Answer::from(render::refusal(&refusal, id, Audience::Program));
                 let body = |body| ObservedBody::unobserved(AnswerBody::Own(body), palisade_proxy::BodyError::reason);
-                Ok(answer.map(body).map_head(AnswerHead::Map))
+                Ok(answer.map(body).map_head(AnswerHead::from))
             }
         };
         // HTTP/2 says goodbye with a frame of its own; a tunnel isn't kept for another request.
@@ -309,8 +314,8 @@ impl Service for Gateway {
 }
 
 /// The answer to a ruling that ends a request here.
-fn end(transit: Passing<'_>, ruling: Refused, head: &dyn Head) -> GatewayAnswer {
-    transit.end(ruling, head).map_head(AnswerHead::Map)
+fn end(transit: &mut Passing<'_>, ruling: Refused, head: &dyn Head) -> GatewayAnswer {
+    transit.end(ruling, head).map_head(AnswerHead::from)
 }
 
 /// The same answer, as the last one of its connection.
@@ -354,7 +359,7 @@ impl Way<'_> {
         edits.reserve(EDITS);
         // A trailer may not say what a field may not.
         let inbound = &self.live.plan.protection.edge.inbound;
-        let keep = |name: &str| inbound.verdict(name) == Inbound::Keep;
+        let keep = |name: &[u8]| inbound.verdict(name) == Inbound::Keep;
         let prepared = hop::prepare(transit.sight.method, head, payload, &keep, &mut edits)
             .map_err(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()))?;
         // After what is taken out, so that no `Connection` can remove what is put in.
@@ -376,7 +381,7 @@ const EDITS: usize = 12;
 
 /// A WebSocket: from here on bytes go both ways, and the record closes with the tunnel.
 fn switch(
-    transit: Passing<'_>,
+    transit: &mut Passing<'_>,
     received: Received<Tunnel<ForwardedBody>>,
     upgrade: Option<Upgrade>,
     ends: Ends,
@@ -400,7 +405,7 @@ async fn carry(tunnel: Tunnel<ForwardedBody>, client: Upgrade, mut observation: 
 }
 
 /// What becomes of a request that the application did not answer.
-fn fail(transit: Passing<'_>, failure: Failure, head: &dyn Head) -> Result<GatewayAnswer, NoAnswer> {
+fn fail(transit: &mut Passing<'_>, failure: Failure, head: &dyn Head) -> Result<GatewayAnswer, NoAnswer> {
     let refusal = match failure {
         Failure::Upstream { reason, detail } => {
             let refusal = Refusal::new(reason).detail(detail);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use palisade_core::Sift;
+use palisade_http1::write::Writable;
 use palisade_proxy::AnswerHead;
 use palisade_tower::answer::Answer;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -33,13 +34,13 @@ impl Service for Numbered {
     type Body = Full<Bytes>;
     type Error = Infallible;
 
-    async fn call<H: Sift>(
+    async fn call<H: Sift + Writable>(
         &self,
         _: Arrived<H>,
         connection: Connection,
     ) -> Result<Answer<AnswerHead, Full<Bytes>>, Infallible> {
         let text = format!("{} {} {}", self.0.get(), connection.engine.name(), connection.secure);
-        Ok(Answer::from(Response::new(Full::from(text))).map_head(AnswerHead::Map))
+        Ok(Answer::from(Response::new(Full::from(text))).map_head(AnswerHead::from))
     }
 }
 

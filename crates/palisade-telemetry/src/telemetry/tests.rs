@@ -74,7 +74,7 @@ fn counts_are_exact_with_several_workers_and_every_request_has_its_line() {
                     record.route_label = ["/a", "/b", "/c"][(number % 3) as usize].into();
                     record.request_id = RequestId::new(Utc::from_nanos(0), u128::from(thread * 10_000 + number));
                     worker.opened(record.kind);
-                    worker.closed(record);
+                    worker.closed(Box::new(record));
                     // Scenario 1 loses nothing, so the queue must be able to keep up.
                     while worker.shared.queue.ratio() > 0.5 {
                         std::thread::yield_now();
@@ -107,7 +107,7 @@ fn counts_are_exact_with_several_workers_and_every_request_has_its_line() {
 fn each_outcome_is_told_by_its_word() {
     let (telemetry, reader) = start(Settings::default(), &["/api/chat"]);
     let worker = telemetry.worker();
-    Outcome::ALL.into_iter().for_each(|outcome| worker.closed(ended(outcome)));
+    Outcome::ALL.into_iter().for_each(|outcome| worker.closed(Box::new(ended(outcome))));
     drop(worker);
     let scrape = scrape(&telemetry);
     telemetry.shutdown();
@@ -124,7 +124,7 @@ fn reading_the_log_stops_and_nothing_but_lines_is_lost() {
     let (telemetry, reader) = start(Settings::default(), &["/api/chat"]);
     let worker = telemetry.worker();
     for _ in 0..50_000 {
-        worker.closed(record());
+        worker.closed(Box::new(record()));
         while worker.shared.queue.ratio() > 0.5 {
             std::thread::yield_now();
         }
@@ -154,7 +154,7 @@ fn a_full_queue_drops_details_and_keeps_counts_and_failures() {
     let held = lock(&telemetry.shared.telling);
     let worker = telemetry.worker();
     for number in 0..20_000 {
-        worker.closed(ended(if number % 1_000 == 500 { Outcome::AppError } else { Outcome::Ok }));
+        worker.closed(Box::new(ended(if number % 1_000 == 500 { Outcome::AppError } else { Outcome::Ok })));
     }
     drop((held, worker));
     let scrape = scrape(&telemetry);
@@ -176,7 +176,7 @@ fn no_counter_falls_over_reloads_that_move_routes() {
         let mut record = record();
         record.route = RouteId(route);
         record.route_label = label.into();
-        worker.closed(record);
+        worker.closed(Box::new(record));
     };
     close(1, "/a");
     close(2, "/b");
@@ -209,7 +209,7 @@ fn hostile_requests_do_not_make_the_scrape_grow() {
         record.method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
         record.host = format!("h{number}").into();
         record.user_agent = Some(number.to_le_bytes().into());
-        worker.closed(record);
+        worker.closed(Box::new(record));
     };
     let names = |scrape: String| -> BTreeSet<String> {
         scrape.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
@@ -233,7 +233,7 @@ fn a_bare_gateway_shows_routes() {
         record.route_label = "unmatched".into();
         record.path = path.into();
         record.status = StatusCode::from_u16(status).ok();
-        worker.closed(record);
+        worker.closed(Box::new(record));
     };
     (1..=1_000).for_each(|user| close(&format!("/api/users/{user}"), 200));
     (0..10).for_each(|_| close("/api/users/42/posts", 200));
@@ -259,7 +259,7 @@ fn label_sets_beyond_the_bound_are_route_other() {
         let mut record = record();
         record.route = RouteId(route + 1);
         record.route_label = format!("/{route}").into();
-        worker.closed(record);
+        worker.closed(Box::new(record));
     }
     let scrape = scrape(&telemetry);
     assert_eq!(sum(&scrape, "palisade_requests_total", &[]), 200.0);
@@ -278,7 +278,7 @@ fn health_is_counted_apart_and_left_out_of_the_log() {
     let mut health = record();
     health.kind = Kind::Health;
     worker.opened(Kind::Health);
-    worker.closed(health);
+    worker.closed(Box::new(health));
     drop(worker);
     let scrape = scrape(&telemetry);
     telemetry.shutdown();
@@ -298,7 +298,7 @@ fn only_notable_requests_are_logged_if_so_asked() {
     let answer = Answer::Refuse(Refusal::new(Reason::LimitsRate));
     reported.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Report, answer, span: None });
     for record in [record(), ended(Outcome::ClientLeft), slow, reported, ended(Outcome::Refused)] {
-        worker.closed(record);
+        worker.closed(Box::new(record));
     }
     drop(worker);
     telemetry.shutdown();
@@ -318,7 +318,7 @@ fn a_reload_moves_the_log_to_a_file_and_back() {
     let tell = |method: Method| {
         let mut record = record();
         record.method = method;
-        worker.closed(record);
+        worker.closed(Box::new(record));
         worker.tick();
         while telemetry.shared.queue.ratio() > 0.0 {
             std::thread::yield_now();
@@ -367,9 +367,9 @@ fn a_record_is_counted_without_an_allocation() {
         record.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Enforce, answer, span: None });
         record
     };
-    worker.closed(record());
+    worker.closed(Box::new(record()));
     for _ in 0..10 {
-        let next = record();
+        let next = Box::new(record());
         let allocations = allocation_counter::measure(|| worker.closed(next));
         assert_eq!(allocations.count_total, 0, "{allocations:?}");
     }
@@ -396,10 +396,10 @@ fn what_is_scraped_is_what_is_declared() {
     let answer = Answer::Refuse(refusal);
     full.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Report, answer, span: None });
     worker.opened(full.kind);
-    worker.closed(full);
+    worker.closed(Box::new(full));
     let mut health = record();
     health.kind = Kind::Health;
-    worker.closed(health);
+    worker.closed(Box::new(health));
     worker.tick();
     while telemetry.shared.traces.kept()[0].1 == 0 {
         std::thread::yield_now();
@@ -464,7 +464,7 @@ fn families(text: &str) -> Vec<(String, String, String)> {
 fn numbers_of_others_are_added_and_shown() {
     let (telemetry, reader) = start(Settings::default(), &[]);
     let worker = telemetry.worker();
-    worker.closed(ended(Outcome::Refused));
+    worker.closed(Box::new(ended(Outcome::Refused)));
     let bounds = vec![Duration::from_millis(1), Duration::from_secs(5)];
     let gauges = Gauges {
         refusals: vec![(Reason::LimitsRate, 2), (Reason::HttpMalformed, 3)],
@@ -493,7 +493,7 @@ fn requests_are_in_flight_until_they_close() {
     worker.opened(Kind::Page);
     worker.opened(Kind::Api);
     assert_eq!(telemetry.in_flight(), 2);
-    worker.closed(record());
+    worker.closed(Box::new(record()));
     let text = scrape(&telemetry);
     assert_eq!(sum(&text, "palisade_requests_in_flight", &["kind=\"page\""]), 1.0);
     assert_eq!(sum(&text, "palisade_requests_in_flight", &["kind=\"api\""]), 0.0);

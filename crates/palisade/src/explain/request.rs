@@ -153,8 +153,8 @@ fn added(head: &HeaderMap) -> Vec<(String, String)> {
 struct Keep(Rc<Cell<Option<Record>>>);
 
 impl Close for Keep {
-    fn close(self, record: Record) {
-        self.0.set(Some(record));
+    fn close(self, record: Box<Record>) {
+        self.0.set(Some(*record));
     }
 }
 

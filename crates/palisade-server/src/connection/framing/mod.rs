@@ -136,25 +136,25 @@ pub fn join_cookies(head: &mut HeaderMap) {
 }
 
 impl<'a> Found<'a> {
-    fn learn(&mut self, name: &str, value: &'a [u8]) -> Result<(), Malformed> {
+    fn learn(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
         match name {
-            "content-length" => {
+            b"content-length" => {
                 self.lengths += 1;
                 if value.is_empty() || !value.iter().all(u8::is_ascii_digit) || parse_length(value).is_none() {
                     return Err(Malformed::Length);
                 }
             }
-            "transfer-encoding" => {
+            b"transfer-encoding" => {
                 self.encodings += 1;
                 if !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Malformed::Encoding);
                 }
             }
-            "host" => {
+            b"host" => {
                 self.hosts += 1;
                 self.host = value;
             }
-            "connection" => {
+            b"connection" => {
                 for token in tokens(value) {
                     if is_never_hop_by_hop(token) {
                         return Err(Malformed::Connection);
@@ -162,12 +162,12 @@ impl<'a> Found<'a> {
                     self.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
                 }
             }
-            "upgrade" => self.websocket |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket")),
-            "sec-websocket-key" => {
+            b"upgrade" => self.websocket |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket")),
+            b"sec-websocket-key" => {
                 self.keys += 1;
                 self.key = value;
             }
-            "sec-websocket-version" => {
+            b"sec-websocket-version" => {
                 self.versions += 1;
                 self.version = value;
             }
@@ -218,12 +218,12 @@ impl<'a> Found<'a> {
     }
 }
 
-fn check_h2(name: &str, value: &[u8]) -> Result<(), Malformed> {
+fn check_h2(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     match name {
-        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade" => {
             return Err(Malformed::ConnectionField);
         }
-        "te" if !value.eq_ignore_ascii_case(b"trailers") => return Err(Malformed::ConnectionField),
+        b"te" if !value.eq_ignore_ascii_case(b"trailers") => return Err(Malformed::ConnectionField),
         _ => {}
     }
     match value {

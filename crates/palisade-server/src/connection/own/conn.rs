@@ -112,21 +112,18 @@ impl<T: Transport> Conn<T> {
                 self.times.head(&self.limits);
             } else if draining {
                 return Poll::Ready(Err(Over::Left));
-            } else {
-                // Idle connections are many.
-                self.input = BytesMut::new();
             }
             let Some(io) = &mut self.io else { return Poll::Ready(Err(Over::Left)) };
             match Scratch::take().poll_fill(io, context, HEAD_BYTES) {
                 Poll::Ready(Ok([]) | Err(_)) => return Poll::Ready(Err(Over::Left)),
                 Poll::Ready(Ok(bytes)) => self.input.extend_from_slice(bytes),
-                Poll::Pending => {
-                    return match ready!(self.times.poll(context)) {
-                        Late::Connection(over) => Poll::Ready(Err(over)),
-                        // Nobody waits for a body before a head.
-                        Late::Body => Poll::Ready(Err(Over::Left)),
-                    };
-                }
+                Poll::Pending => match ready!(self.times.poll(context)) {
+                    Late::Connection(over) => return Poll::Ready(Err(over)),
+                    // Nobody waits for a body before a head.
+                    Late::Body => return Poll::Ready(Err(Over::Left)),
+                    // Idle connections are many.
+                    Late::Buffers => (self.input, self.outbox) = (BytesMut::new(), Outbox::default()),
+                },
             }
         }
     }
@@ -151,9 +148,8 @@ impl<T: Transport> Conn<T> {
 
     /// An exchange is over and the connection is kept.
     pub(super) fn rest(&mut self) {
-        self.outbox = Outbox::default();
         self.reader = None;
-        self.times.idle(&self.limits);
+        self.times.idle();
     }
 
     /// Whether the client may still be sending what nobody will read.
@@ -204,6 +200,7 @@ impl<T: Transport> Conn<T> {
                 }
                 Poll::Pending
             }
+            Late::Buffers => Poll::Pending,
         }
     }
 
@@ -220,7 +217,7 @@ impl<T: Transport> Conn<T> {
                 self.times.wait_answer();
                 match ready!(self.times.poll(context)) {
                     Late::Connection(over) => Poll::Ready(Err(over)),
-                    Late::Body => Poll::Pending,
+                    Late::Body | Late::Buffers => Poll::Pending,
                 }
             }
         }
@@ -274,7 +271,7 @@ impl<T: Transport> Conn<T> {
                     return match self.times.poll(context) {
                         Poll::Ready(Late::Body) => Poll::Ready(Some(Err(self.fail(BodyError::TooSlow)))),
                         // Seen again by whoever watches.
-                        Poll::Ready(Late::Connection(_)) => {
+                        Poll::Ready(Late::Connection(_) | Late::Buffers) => {
                             context.waker().wake_by_ref();
                             Poll::Pending
                         }

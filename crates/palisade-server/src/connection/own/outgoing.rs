@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::CONNECTION;
 use http_body::Body;
 use palisade_core::Head as _;
 use palisade_http1::{Outbox, Version, write};
@@ -82,15 +83,19 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
         let tells_length = asked.is_head || status == StatusCode::NOT_MODIFIED;
         let mut persistent = asked.persistent;
         let mut is_dated = false;
-        answer.edited().fields(&mut |name, value| match name {
-            "connection" if !switches => persistent &= !value.eq_ignore_ascii_case(b"close"),
-            "transfer-encoding" => {}
-            "content-length" if !tells_length => {}
+        if !switches && answer.edited().first(&CONNECTION).is_some_and(|value| value.eq_ignore_ascii_case(b"close")) {
+            persistent = false;
+        }
+        let keep = &mut |name: &[u8]| match name {
+            b"connection" => switches,
+            b"transfer-encoding" => false,
+            b"content-length" => tells_length,
             name => {
-                is_dated |= name == "date";
-                write::field(out, name, value);
+                is_dated |= name == b"date";
+                true
             }
-        });
+        };
+        write::edited(out, &answer.head, &answer.edits, keep);
         let sending = if !has_body {
             Sending::Nothing
         } else if let Some(length) = answer.body.size_hint().exact() {

@@ -24,6 +24,7 @@ pub(super) struct Times {
     deadline: Deadline,
     phase: Phase,
     rule: PaceRule,
+    idle: Duration,
     pub(super) body: Pace,
     pub(super) answer: Pace,
 }
@@ -35,7 +36,9 @@ enum Phase {
     Fresh,
     /// The rest of a head.
     Head,
-    /// Another request.
+    /// Another request, with buffers at hand.
+    Ready,
+    /// Another request, since it didn't come at once.
     Idle,
     /// Whatever an exchange needs.
     Exchange,
@@ -48,7 +51,12 @@ pub(super) enum Late {
     Connection(Over),
     /// The request's body; the service may still answer.
     Body,
+    /// Nothing but the buffers, which are no longer needed.
+    Buffers,
 }
+
+/// How long a connection keeps its buffers for another request.
+const READY: Duration = Duration::from_secs(1);
 
 /// Nothing is waited for; whoever waits moves the deadline.
 const NEVER: Duration = Duration::MAX;
@@ -59,7 +67,7 @@ impl Times {
         let deadline = deadlines.deadline();
         deadline.set(limits.first_byte);
         let rule = limits.pace;
-        Self { deadline, phase: Phase::Fresh, rule, body: Pace::new(rule), answer: Pace::new(rule) }
+        Self { deadline, phase: Phase::Fresh, rule, idle: limits.idle, body: Pace::new(rule), answer: Pace::new(rule) }
     }
 
     /// A head has begun and isn't complete.
@@ -79,9 +87,9 @@ impl Times {
     }
 
     /// Nothing is under way.
-    pub(super) fn idle(&mut self, limits: &Limits) {
-        self.phase = Phase::Idle;
-        self.deadline.set(limits.idle);
+    pub(super) fn idle(&mut self) {
+        self.phase = Phase::Ready;
+        self.deadline.set(READY.min(self.idle));
     }
 
     /// The client is waited for to send.
@@ -116,9 +124,14 @@ impl Times {
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<Late> {
         while self.deadline.poll(context).is_ready() {
             let late = match self.phase {
+                Phase::Ready if self.idle > READY => {
+                    self.phase = Phase::Idle;
+                    self.deadline.set(self.idle.saturating_sub(READY));
+                    return Poll::Ready(Late::Buffers);
+                }
                 Phase::Fresh => Over::Limit(ConnectionLimit::FirstByte, Close::Now),
                 Phase::Head => Over::Refuse(Reason::HttpTimeout, Some(ConnectionLimit::HeadTime)),
-                Phase::Idle => Over::Limit(ConnectionLimit::Idle, Close::Now),
+                Phase::Ready | Phase::Idle => Over::Limit(ConnectionLimit::Idle, Close::Now),
                 Phase::Exchange => {
                     let now = Instant::now();
                     if self.answer.deadline().is_some_and(|at| now >= at) {

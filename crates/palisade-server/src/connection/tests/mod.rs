@@ -79,8 +79,12 @@ impl Service for Scripted {
     type Body = Zeros;
     type Error = Infallible;
 
-    async fn call<H: Sift>(&self, request: Arrived<H>, _: Connection) -> Result<Answer<AnswerHead, Zeros>, Infallible> {
-        let mut answer = Answer::from(http::Response::new(Zeros::new(0))).map_head(AnswerHead::Map);
+    async fn call<H: Sift + Writable>(
+        &self,
+        request: Arrived<H>,
+        _: Connection,
+    ) -> Result<Answer<AnswerHead, Zeros>, Infallible> {
+        let mut answer = Answer::from(http::Response::new(Zeros::new(0))).map_head(AnswerHead::from);
         match &*request.target {
             "/body" => match request.body.collect().await {
                 Ok(body) => answer.body = Zeros::new(body.to_bytes().len()),
@@ -129,6 +133,7 @@ fn scripted(limits: Limits) -> Surroundings<Scripted> {
         memory: Arc::default(),
         registry: Rc::default(),
         deadlines: Deadlines::start(),
+        turns: Turns::start(),
         http1: HTTP1.get(),
         listener: "test",
         tls: None,
