@@ -197,3 +197,19 @@ async fn a_silent_application_is_a_timeout() {
     assert_eq!(gateway.get("/").await.refusal(), "504 upstream.timeout");
     assert!(upstream.reached(Duration::from_secs(5), |seen| seen.open() == 0).await, "the request was not canceled");
 }
+
+#[tokio::test]
+async fn early_hints_reach_the_client_before_the_answer() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Inner: 1\r\n\r\n";
+    let (_upstream, gateway) = before(move |_| Answer::new().read().send(hints).full(200, &[], "ok")).await;
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let hint = wire.head().await.unwrap();
+    assert_eq!((hint.status, hint.field("link").as_deref()), (103, Some("</a.css>; rel=preload")));
+    assert_eq!(hint.field("x-inner"), None, "what else it says is about an answer that may still change");
+    assert_eq!(wire.answer().await.unwrap().text(), "ok");
+    // A client of HTTP/1.0 knows no interim answers.
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(wire.head().await.unwrap().status, 200);
+}

@@ -25,6 +25,7 @@ use crate::http1::{self, Exchange, Idle, Line, Switched};
 use crate::http2;
 use crate::lease::Lease;
 use crate::retry::Cause;
+use crate::send::Hints;
 use crate::server::{Flight, Server};
 use crate::settings::{Engine, Protocol, Timeouts};
 use crate::upstream::Upstream;
@@ -38,6 +39,7 @@ pub(crate) struct Message<'a, B> {
     pub(crate) edits: HeaderEdits,
     /// Gone once any of it may have been sent.
     pub(crate) body: Option<Outgoing<B>>,
+    pub(crate) hints: Option<&'a dyn Hints>,
 }
 
 /// How a try is made.
@@ -143,7 +145,7 @@ impl<B: Streamable> Upstream<B> {
         let Some(body) = message.body.take() else { return Err(Failed::canceled()) };
         let server = Rc::clone(&flight.server);
         let mut exchange = Exchange::new(line, flight, message, body);
-        match wait(poll_fn(|context| exchange.poll_head(context, message.method)), terms).await {
+        match wait(poll_fn(|context| exchange.poll_head(context, message.method, message.hints)), terms).await {
             Ok(head) => {
                 server.answered();
                 let (status, head) = (head.status, AnswerHead::Fields(head.fields));

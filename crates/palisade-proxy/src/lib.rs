@@ -46,7 +46,7 @@ pub use body::{RequestBody, ResponseBody, Streamable};
 pub use deadline::{Deadline, Deadlines};
 pub use error::{BodyError, ConnectError, Failure, SetupError};
 pub use head::AnswerHead;
-pub use send::{Answer, Ask, Outbound, Received, Sent, Sentry, Trace};
+pub use send::{Answer, Ask, Hints, Outbound, Received, Sent, Sentry, Trace};
 pub use server::Gauges;
 pub use settings::{Engine, HostHeader, Protocol, Settings, Timeouts};
 pub use tunnel::{Carried, Tunnel, TunnelEnd};

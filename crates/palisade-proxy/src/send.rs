@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use palisade_core::record::Attempt;
 use palisade_core::trace::{self, SENTRY_TRACE, TRACEPARENT};
 use palisade_core::{Edited, Head as _, HeaderEdits, Monotonic, Reason, SpanId, TraceId, media};
+use palisade_http1::Fields;
 use palisade_http1::write::Writable;
 
 use crate::admission::Permit;
@@ -36,6 +37,14 @@ pub struct Outbound<'a, B> {
     pub edits: HeaderEdits,
     /// The body.
     pub body: RequestBody<B>,
+    /// Who is told of early hints, if the client can be.
+    pub hints: Option<&'a dyn Hints>,
+}
+
+/// Takes what an application says before it answers (RFC 8297).
+pub trait Hints {
+    /// The fields of a 103.
+    fn hint(&self, fields: &Fields);
 }
 
 /// What the proxy has to know of a request beside the request.
@@ -130,13 +139,13 @@ impl<B: Streamable> Upstream<B> {
     /// Dropping the future, or the answer's body before its end, cancels the exchange at once.
     pub async fn send(&self, request: Outbound<'_, B>, ask: Ask) -> Sent<B> {
         let Ask { began, timeouts, trace, prepared, permit } = ask;
-        let Outbound { method, target, head, edits, body } = request;
+        let Outbound { method, target, head, edits, body, hints } = request;
         let payload = body.payload();
         let body = Outgoing::new(body, prepared.trailers, &self.ambient, || {
             permit.as_ref().map(|permit| Rc::clone(permit.place()))
         });
         let progress = body.progress();
-        let mut message = Message { method, target, head, edits, body: Some(body) };
+        let mut message = Message { method, target, head, edits, body: Some(body), hints };
         let names_host = Edited { head, edits: &message.edits }.first(&HOST).is_some_and(|host| !host.is_empty());
         let deadline = self.deadlines.deadline();
         let switch = if prepared.upgrade.is_some() { Switch::Asked } else { Switch::No };

@@ -17,6 +17,7 @@ use super::{Idle, Line, Switched};
 use crate::attempt::{Message, expects_body};
 use crate::body::{Outgoing, Streamable};
 use crate::error::BodyError;
+use crate::send::Hints;
 use crate::server::Flight;
 
 /// A request under way, and its answer.
@@ -72,8 +73,14 @@ impl<B: Streamable> Exchange<B> {
         Self { line, flight, body, sending, interim: 0, persistent: false }
     }
 
-    /// Sends the request, and gives the head of its answer.
-    pub(crate) fn poll_head(&mut self, context: &mut Context<'_>, method: &Method) -> Poll<Result<Response, NoHead>> {
+    /// Sends the request, and gives the head of its answer. Of the interim ones only early hints are
+    /// for the client.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        method: &Method,
+        hints: Option<&dyn Hints>,
+    ) -> Poll<Result<Response, NoHead>> {
         if let Poll::Ready(Err(error)) = self.poll_request(context) {
             return Poll::Ready(Err(if self.sending == Sending::Failed {
                 NoHead::Body
@@ -88,6 +95,9 @@ impl<B: Streamable> Exchange<B> {
                     self.interim += 1;
                     if self.interim > INTERIM_MAX {
                         return Poll::Ready(Err(NoHead::TooMuch));
+                    }
+                    if let Some(hints) = hints.filter(|_| head.status == StatusCode::EARLY_HINTS) {
+                        hints.hint(&head.fields);
                     }
                 }
                 Some(head) => {

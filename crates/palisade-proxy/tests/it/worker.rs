@@ -143,7 +143,7 @@ pub(crate) async fn send_with<B: Streamable>(
     let mut edits = HeaderEdits::none();
     ask.prepared = hop::prepare(&parts.method, &parts.headers, body.payload(), &|_| true, &mut edits).unwrap();
     let target = parts.uri.path_and_query().unwrap().as_str();
-    upstream.send(Outbound { method: &parts.method, target, head: &parts.headers, edits, body }, ask).await
+    upstream.send(Outbound { method: &parts.method, target, head: &parts.headers, edits, body, hints: None }, ask).await
 }
 
 pub(crate) fn response(sent: Sent<Fed>) -> Response<ResponseBody<Fed>> {

@@ -1,18 +1,19 @@
 //! A request as its engine hands it over, and the socket that it may ask for.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::Method;
 use palisade_core::Protocol;
 use palisade_http1::Text;
+use palisade_proxy::Hints;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::RequestBody;
 use super::framing::Malformed;
 
 /// A request. `H` holds its fields, as the engine keeps them.
-#[derive(Debug)]
 pub struct Arrived<H> {
     /// The method.
     pub method: Method,
@@ -28,6 +29,8 @@ pub struct Arrived<H> {
     pub body: RequestBody,
     /// What is wrong with the head, if something is: it must not be acted upon.
     pub malformed: Option<Malformed>,
+    /// Who tells the client of early hints, if it can be told.
+    pub hints: Option<Rc<dyn Hints>>,
     /// The client's socket, for whoever answers with a 101.
     pub upgrade: Option<Upgrade>,
 }

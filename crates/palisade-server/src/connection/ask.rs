@@ -81,6 +81,7 @@ fn arrived(request: Request<RequestBody>) -> Arrived<HeaderMap> {
         head: parts.headers,
         body,
         malformed,
+        hints: None,
         upgrade: upgrade.map(|upgrade| {
             Upgrade::new(async move { Some(Box::new(TokioIo::new(upgrade.await.ok()?)) as Box<dyn Duplex>) })
         }),

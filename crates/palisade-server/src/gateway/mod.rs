@@ -131,7 +131,7 @@ impl Gateway {
         connection: Connection,
         known_as: &Cell<Option<RequestId>>,
     ) -> Result<GatewayAnswer, NoAnswer> {
-        let Arrived { method, protocol, target, authority, mut head, body, malformed, upgrade } = request;
+        let Arrived { method, protocol, target, authority, mut head, body, malformed, upgrade, hints } = request;
         if malformed.is_some() && connection.engine == Engine::H2 {
             return Err(NoAnswer::Malformed(h2::Reason::PROTOCOL_ERROR.into()));
         }
@@ -195,7 +195,8 @@ impl Gateway {
         };
         let sent = {
             let path = onward(&transit.sight, &target);
-            let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload };
+            let hints = hints.as_deref();
+            let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload, hints };
             group.upstream.send(request, ask).await
         };
         self.conclude(&mut transit, sent, upgrade, &head)

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body::Frame;
 use palisade_core::Reason;
-use palisade_http1::{Decoded, Decoder, Fault, Framing, Outbox, Piece, Request, RequestParser};
-use palisade_proxy::Deadlines;
+use palisade_http1::write::{self, Writable};
+use palisade_http1::{Decoded, Decoder, Fault, Fields, Framing, Outbox, Piece, Request, RequestParser};
+use palisade_proxy::{Deadlines, Hints};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::times::{Late, Times};
@@ -318,6 +320,20 @@ impl<T: Transport> Conn<T> {
     pub(super) fn take_duplex(&mut self) -> Option<Box<dyn Duplex>> {
         let first = std::mem::take(&mut self.input).freeze();
         self.io.take().map(|io| Box::new(Rejoined { first, io }) as Box<dyn Duplex>)
+    }
+}
+
+impl<T: Transport> Hints for Shared<T> {
+    /// Only links are hints; what else a 103 holds is about an answer that may still change.
+    fn hint(&self, fields: &Fields) {
+        self.with(|conn| {
+            let out = conn.outbox.buffer();
+            write::status_line(out, StatusCode::EARLY_HINTS);
+            Writable::write(fields, out, &mut |name| name == b"link");
+            write::end_of_head(out);
+            // Whatever isn't taken at once leaves with the answer.
+            let _ = conn.poll_send(&mut Context::from_waker(Waker::noop()));
+        });
     }
 }
 

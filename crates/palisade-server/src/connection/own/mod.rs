@@ -21,7 +21,7 @@ use http::{Method, StatusCode};
 use http_body::Body;
 use palisade_core::{Protocol, Reason};
 use palisade_http1::{Fields, Framing, Request, Text, Version};
-use palisade_proxy::{AnswerHead, Deadlines};
+use palisade_proxy::{AnswerHead, Deadlines, Hints};
 use palisade_tower::answer::Answer;
 use tokio::sync::oneshot;
 
@@ -181,8 +181,10 @@ fn arrive<T: Transport, S>(
         Framing::Chunked | Framing::Close => RequestBody::of_intake(conn.clone(), None),
     };
     conn.with(|conn| conn.begin_request(framing, expects_continue, &asking.counters));
+    // A client of HTTP/1.0 knows no interim answers.
+    let hints = (version == Version::Http11).then(|| conn.clone() as Rc<dyn Hints>);
     let authority = authority.or_else(|| fields.text("host")).unwrap_or_default();
     // What asks for a tunnel has no path, and `/` stands for it.
     let target = if target.is_empty() { Text::from("/") } else { target };
-    Ok((give, Arrived { method, protocol, target, authority, head: fields, body, malformed, upgrade }))
+    Ok((give, Arrived { method, protocol, target, authority, head: fields, body, malformed, hints, upgrade }))
 }
