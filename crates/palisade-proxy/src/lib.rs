@@ -6,10 +6,10 @@
 //! [`limiter`]. Around them is a thin shell that waits: [`Admission`] at the door, and
 //! [`Upstream::send`] for the way itself.
 //!
-//! hyper speaks the protocols. What it doesn't show can't be judged here: a bare LF in an answer's
-//! head, equal doubled lengths, blanks and extensions behind a chunk's size, and interim answers,
-//! which it drops without passing 103 on; instead of counting those, their bytes are bounded. All
-//! of it waits for an engine of our own.
+//! HTTP/1.1 is spoken by our own engine, or by hyper; HTTP/2 by hyper. What hyper doesn't show can't
+//! be judged where it speaks: a bare LF in an answer's head, equal doubled lengths, blanks and
+//! extensions behind a chunk's size, and interim answers, which it drops without passing 103 on;
+//! instead of counting those, their bytes are bounded.
 
 pub mod address;
 mod admission;

@@ -1,7 +1,8 @@
 //! One client's connection: encrypted or not, of either protocol, within its limits.
 //!
-//! The engines are hyper's. What they don't promise is added around them: below by a watch on the
-//! socket (`watch`, `h2watch`), above where the service is asked (`ask`).
+//! HTTP/1.1 has our own engine (`own`), or hyper's; HTTP/2 has hyper's. What hyper doesn't promise is
+//! added around it: below by a watch on the socket (`watch`, `h2watch`), above where the service is
+//! asked (`ask`).
 
 mod answer;
 mod arrived;
