@@ -41,7 +41,9 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 /// Becomes the client's socket once the 101 was sent; nothing if the connection ended before.
-pub struct Upgrade(Pin<Box<dyn Future<Output = Option<Box<dyn Duplex>>>>>);
+pub struct Upgrade(Pin<Box<Becoming>>);
+
+type Becoming = dyn Future<Output = Option<Box<dyn Duplex>>>;
 
 impl Upgrade {
     /// From whatever an engine gives.
