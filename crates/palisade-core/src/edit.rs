@@ -180,6 +180,17 @@ impl HeaderEdits {
         })
     }
 
+    /// The values of one name that are sent beside those that came and are kept. Most names aren't
+    /// here at all.
+    fn sent_as<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = &'a HeaderValue> + use<'a, 'n> {
+        let is_here = self.named.holds(Marks::of(name.as_str().as_bytes()));
+        let sent = if is_here { self.edits.as_slice() } else { &[] };
+        // Whatever replaces a name undoes what stood before it.
+        let last = sent.iter().rposition(|edit| edit.replaces() && edit.name() == name).unwrap_or(0);
+        let sent = sent.get(last..).unwrap_or_default();
+        sent.iter().filter_map(Edit::sent).filter(move |(sent, _)| *sent == name).map(|(_, value)| value)
+    }
+
     /// Makes the changes in a map.
     pub fn apply(self, head: &mut HeaderMap) {
         for edit in self.edits {
@@ -222,9 +233,15 @@ impl Head for Edited<'_> {
         if self.edits.keeps(name.as_str().as_bytes()) {
             self.head.each(name, see);
         }
-        for (_, value) in self.edits.sent().filter(|(sent, _)| *sent == name) {
+        for value in self.edits.sent_as(name) {
             see(value.as_bytes());
         }
+    }
+
+    fn first<'a>(&'a self, name: &HeaderName) -> Option<&'a [u8]> {
+        let kept = self.edits.keeps(name.as_str().as_bytes());
+        let came = if kept { self.head.first(name) } else { None };
+        came.or_else(|| self.edits.sent_as(name).next().map(HeaderValue::as_bytes))
     }
 
     fn fields<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
