@@ -48,7 +48,8 @@ pub(crate) async fn ask<S: Service>(
         Engine::H1 => RequestBody::of_connection(body),
         Engine::H2 => RequestBody::of_stream(body, asking.pace, Arc::clone(&asking.counters)),
     });
-    let mut answer = asking.service.call(arrived(request), asking.connection).await?;
+    // On the heap: hyper would keep the room for it in every idle connection.
+    let mut answer = Box::pin(asking.service.call(arrived(request), asking.connection)).await?;
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         open.become_tunnel();
     } else if asking.connection.engine == Engine::H1 && asking.memory.pressure() >= Pressure::KeepNone {

@@ -111,7 +111,9 @@ pub(crate) enum Close {
 
 /// Serves one accepted socket until it is closed, or has become a tunnel that someone else serves.
 pub(crate) async fn serve<S: Service>(socket: TcpStream, peer: SocketAddr, slot: Slot, around: Surroundings<S>) {
-    let Some((socket, engine, first)) = open(socket, &around).await else {
+    // On the heap, as what follows: most connections are idle, and room for a handshake isn't needed
+    // then.
+    let Some((socket, engine, first)) = Box::pin(open(socket, &around)).await else {
         return;
     };
     let secure = matches!(socket, Socket::Encrypted(_));
@@ -147,7 +149,8 @@ async fn speak<T: Transport, S: Service>(
     // Each on the heap: a connection is one of them, and most are idle.
     match (connection.engine, around.http1) {
         (Engine::H1, palisade_proxy::Engine::Own) => {
-            Box::pin(own::serve(io, first, asking, limits, registry, &around.deadlines)).await
+            let conn = own::open(io, first, limits, &around.deadlines);
+            Box::pin(own::serve(conn, Rc::new(asking), limits, registry)).await
         }
         (Engine::H1, palisade_proxy::Engine::Hyper) => Box::pin(h1::serve(io, first, asking, limits, registry)).await,
         (Engine::H2, _) => Box::pin(h2::serve(io, first, asking, limits, registry, around.turns.enter())).await,

@@ -40,7 +40,7 @@ use crate::health;
 use crate::limits::Limits;
 use crate::live::{Group, Live, Plan, timeouts};
 use crate::memory::{Memory, Pressure};
-use crate::panic::{Caught, Panicked};
+use crate::panic::{Panicked, caught};
 use crate::status::Status;
 
 /// The listener beside TLS, whose requests are sent to the public address.
@@ -293,7 +293,7 @@ impl Service for Gateway {
         // What follows a CONNECT is meant for its tunnel, and a TRACE comes from no application's
         // client: none of it is read as a request.
         let is_last = request.method == Method::CONNECT || request.method == Method::TRACE;
-        let answer = match Caught::new(self.answer(request, connection, &known_as)).await {
+        let answer = match caught(self.answer(request, connection, &known_as)).await {
             Ok(answer) => answer,
             // The record was closed by the panic itself; the client is told its id.
             Err(Panicked) => {

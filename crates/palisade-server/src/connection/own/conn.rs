@@ -26,7 +26,7 @@ use crate::counters::{ConnectionLimit, Counters};
 use crate::limits::Limits;
 
 /// The state of a connection.
-pub(super) struct Conn<T> {
+pub(crate) struct Conn<T> {
     /// Gone once somebody else has it.
     io: Option<T>,
     input: BytesMut,
@@ -43,7 +43,7 @@ pub(super) struct Conn<T> {
 
 /// A connection that its own task and the request's body share. Nobody keeps it borrowed: whoever
 /// uses it does so within [`Shared::with`], which ends before anything else is asked.
-pub(super) struct Shared<T>(RefCell<Conn<T>>);
+pub(crate) struct Shared<T>(RefCell<Conn<T>>);
 
 impl<T> Shared<T> {
     pub(super) fn new(conn: Conn<T>) -> Self {

@@ -48,25 +48,32 @@ enum Then {
     Gone,
 }
 
-/// Serves a connection whose `first` bytes were read already. Returns the socket, unless it has
-/// become a tunnel, and how to close it.
-pub(crate) async fn serve<T: Transport, S: Service>(
+/// A connection whose `first` bytes were read already.
+pub(crate) fn open<T: Transport>(
     io: T,
     first: BytesMut,
-    asking: Asking<S>,
+    limits: &Arc<Limits>,
+    deadlines: &Rc<Deadlines>,
+) -> Rc<Shared<T>> {
+    Rc::new(Shared::new(Conn::new(io, first, limits, deadlines)))
+}
+
+/// Serves a connection. Returns the socket, unless it has become a tunnel, and how to close it.
+pub(crate) async fn serve<T: Transport, S: Service>(
+    conn: Rc<Shared<T>>,
+    asking: Rc<Asking<S>>,
     limits: &Arc<Limits>,
     registry: &Rc<Registry>,
-    deadlines: &Rc<Deadlines>,
 ) -> Option<(T, Close)> {
     let place = poll_fn(|context| Poll::Ready(registry.enter(context))).await;
-    let conn = Rc::new(Shared::new(Conn::new(io, first, limits, deadlines)));
     let over = loop {
         let head = poll_fn(|context| conn.with(|conn| conn.poll_head(context, place.is_draining()))).await;
         let request = match head {
             Ok(request) => request,
             Err(over) => break over,
         };
-        match exchange(&conn, request, &asking, &place).await {
+        // On the heap while there is one: an idle connection has no room for it.
+        match Box::pin(exchange(&conn, request, &asking, &place)).await {
             Ok(Then::Keep) => conn.with(|conn| conn.rest()),
             Ok(Then::Close(close)) => return conn.with(|conn| conn.take_io()).map(|io| (io, close)),
             Ok(Then::Gone) => return None,
