@@ -34,8 +34,9 @@ Tasks of this repository.
       [--wake]                               application and load sleep instead of polling
       [--palisade FILE]                      measure this binary instead of building one
       [--json FILE] [--write]                keep every round; put the tables into docs/benchmarks.md
-  cargo xtask bench instructions             count instructions for one request
-      [--palisade FILE]
+  cargo xtask bench instructions             count instructions for one request, beside the recorded count
+      [--palisade FILE]                      count this binary, which should have its symbols
+      [--write]                              record the count in benches/instructions.txt
 ";
 
 fn main() -> ExitCode {

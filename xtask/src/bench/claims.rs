@@ -6,9 +6,6 @@ use super::peers::Peer::{Haproxy, Nginx, Palisade};
 use super::results::{Results, show};
 use super::sets::{Measure, Set};
 
-/// User instructions for one hardened request.
-pub(crate) const INSTRUCTIONS_MAX: u64 = 40_000;
-
 /// A line of the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {

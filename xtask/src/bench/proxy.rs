@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::load::{Sample, words};
-use super::machine;
+use super::machine::{self, Cores};
 use super::peers::Peer;
 use super::process::{Place, Running};
 use super::results::Results;
@@ -55,7 +55,7 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
         build(root, options.palisade.as_deref())?;
         machine::enter_network()?;
     }
-    let stand = Stand::new(root, options.palisade.clone(), options.connections, options.rest)?;
+    let stand = Stand::new(root, options.palisade.clone(), Cores::divide()?, options.connections, options.rest)?;
     let mut results = Results::new(stand.binary_bytes());
     for set in &options.sets {
         eprintln!("{}: {}", set.name(), set.about());
