@@ -266,7 +266,7 @@ impl Stand {
     /// `nginx 1.22.1`
     pub(crate) fn version(&self, peer: Peer) -> String {
         let (program, argument) = match peer {
-            Peer::Palisade => (self.palisade.display().to_string(), "--version"),
+            Peer::Palisade | Peer::PalisadeHyper => (self.palisade.display().to_string(), "--version"),
             Peer::Envoy => (self.envoy.display().to_string(), "--version"),
             Peer::Nginx | Peer::Haproxy => (peer.name().to_owned(), "-v"),
             Peer::Traefik | Peer::Caddy => (peer.name().to_owned(), "version"),

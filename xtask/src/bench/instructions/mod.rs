@@ -67,6 +67,11 @@ pub(crate) fn check(root: &Root) -> Result<(), Failure> {
     compare(root, None)
 }
 
+/// The recorded instructions of one request.
+pub(crate) fn recorded_total(root: &Root) -> Result<Option<u64>, Failure> {
+    Ok(recorded::recorded(root)?.map(|counts| counts.total()))
+}
+
 fn compare(root: &Root, palisade: Option<PathBuf>) -> Result<(), Failure> {
     let recorded = recorded::recorded(root)?;
     let counted = count(root, palisade)?;
