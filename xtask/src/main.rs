@@ -28,14 +28,15 @@ Tasks of this repository.
       [--shape inspect|meter|recall|examine|dress|transform]
       [--stage shed|identify|authorize|integrity|quota|shape|dress]
   cargo xtask bench proxy                    measure a request's cost beside other proxies, as root best
-      [--peers nginx,haproxy,envoy,traefik,caddy]
+      [--peers palisade-hyper,nginx,haproxy,envoy,traefik,caddy]
       [--sets hardened,plain,h2,tls,down,up,rate,idle,start]
       [--rounds 5] [--secs 2] [--connections 64] [--idle-connections 2000] [--rate 4000]
       [--wake]                               application and load sleep instead of polling
       [--palisade FILE]                      measure this binary instead of building one
       [--json FILE] [--write]                keep every round; put the tables into docs/benchmarks.md
-  cargo xtask bench instructions             count instructions for one request
-      [--palisade FILE]
+  cargo xtask bench instructions             count instructions for one request, beside the recorded count
+      [--palisade FILE]                      count this binary, which should have its symbols
+      [--write]                              record the count in benches/instructions.txt
 ";
 
 fn main() -> ExitCode {

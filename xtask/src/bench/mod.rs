@@ -4,7 +4,7 @@
 //! which repeat within a percent on any machine.
 
 mod claims;
-mod instructions;
+pub(crate) mod instructions;
 mod load;
 mod machine;
 mod peers;

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::instructions::recorded_total;
 use super::load::{Sample, words};
-use super::machine;
+use super::machine::{self, Cores};
 use super::peers::Peer;
 use super::process::{Place, Running};
 use super::results::Results;
@@ -55,8 +56,8 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
         build(root, options.palisade.as_deref())?;
         machine::enter_network()?;
     }
-    let stand = Stand::new(root, options.palisade.clone(), options.connections, options.rest)?;
-    let mut results = Results::new(stand.binary_bytes());
+    let stand = Stand::new(root, options.palisade.clone(), Cores::divide()?, options.connections, options.rest)?;
+    let mut results = Results::new(stand.binary_bytes(), recorded_total(root)?);
     for set in &options.sets {
         eprintln!("{}: {}", set.name(), set.about());
         match set {
@@ -92,7 +93,7 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
 
 impl Options {
     fn parse(mut arguments: Arguments) -> Result<Self, Failure> {
-        let mut peers = arguments.list("--peers")?.unwrap_or(vec![Peer::Nginx, Peer::Haproxy]);
+        let mut peers = arguments.list("--peers")?.unwrap_or(vec![Peer::PalisadeHyper, Peer::Nginx, Peer::Haproxy]);
         if !peers.contains(&Peer::Palisade) {
             peers.insert(0, Peer::Palisade);
         }
@@ -119,6 +120,10 @@ impl Options {
         }
         Ok(options)
     }
+
+    fn peers(&self, set: Set) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(move |peer| set.has(**peer))
+    }
 }
 
 /// A peer that can't be started is left out, and told; Palisade can't be.
@@ -138,7 +143,7 @@ fn rounds(stand: &Stand, options: &Options, set: Set, results: &mut Results) -> 
     let rest = if set == Set::Rate { Rest::Asleep } else { stand.rest };
     let backend = stand.backend(rest)?;
     let mut running = Vec::new();
-    for peer in &options.peers {
+    for peer in options.peers(set) {
         running.extend(unless_missing(*peer, stand.start(*peer, set, backend.address))?);
     }
     for started in &running {
@@ -187,7 +192,7 @@ fn drive(stand: &Stand, options: &Options, set: Set, to: SocketAddr, seconds: f6
 /// Memory: after start, after load, and with kept connections that do nothing.
 fn idle(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), Failure> {
     let backend = stand.backend(Rest::Asleep)?;
-    for peer in &options.peers {
+    for peer in options.peers(Set::Idle) {
         let Some(started) = unless_missing(*peer, stand.start(*peer, Set::Idle, backend.address))? else { continue };
         let fresh = started.running.memory_kb() as f64;
         stand.load.closed(started.address, options.seconds)?;
@@ -206,7 +211,7 @@ fn idle(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), F
 fn start(stand: &Stand, options: &Options, results: &mut Results) -> Result<(), Failure> {
     let backend = stand.backend(Rest::Asleep)?;
     for _ in 0..options.rounds {
-        for peer in &options.peers {
+        for peer in options.peers(Set::Start) {
             let site = stand.site(*peer, Set::Start, backend.address)?;
             let Some(program) = unless_missing(*peer, stand.program(*peer, &site))? else { continue };
             let began = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::peers::Peer;
 use super::site::{Bodies, Front, Profile};
 
 /// One set of measurements.
@@ -63,6 +64,12 @@ impl Set {
             Self::Tls => Front::Tls,
             _ => Front::Http1,
         }
+    }
+
+    /// Whether the peer takes part. The second engine stays away where it makes no difference that is
+    /// worth the time.
+    pub(crate) fn has(self, peer: Peer) -> bool {
+        peer != Peer::PalisadeHyper || !matches!(self, Self::H2 | Self::Rate | Self::Start)
     }
 
     pub(crate) const fn bodies(self) -> Bodies {

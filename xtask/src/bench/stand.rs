@@ -140,11 +140,16 @@ impl Drop for Held {
 }
 
 impl Stand {
-    pub(crate) fn new(root: &Root, palisade: Option<PathBuf>, connections: usize, rest: Rest) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        root: &Root,
+        palisade: Option<PathBuf>,
+        cores: Cores,
+        connections: usize,
+        rest: Rest,
+    ) -> Result<Self, Failure> {
         raise_descriptors()?;
         let memory = Path::new("/dev/shm");
         let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).map_err(Failure::file(memory))?;
-        let cores = Cores::divide()?;
         let palisade = palisade.unwrap_or(root.join("target/release/palisade"));
         let program = root.join("target/release/load");
         let load = Load { root: root.clone(), place: cores.load.clone(), program, spin: rest.argument(), connections };
@@ -261,7 +266,7 @@ impl Stand {
     /// `nginx 1.22.1`
     pub(crate) fn version(&self, peer: Peer) -> String {
         let (program, argument) = match peer {
-            Peer::Palisade => (self.palisade.display().to_string(), "--version"),
+            Peer::Palisade | Peer::PalisadeHyper => (self.palisade.display().to_string(), "--version"),
             Peer::Envoy => (self.envoy.display().to_string(), "--version"),
             Peer::Nginx | Peer::Haproxy => (peer.name().to_owned(), "-v"),
             Peer::Traefik | Peer::Caddy => (peer.name().to_owned(), "version"),

