@@ -80,6 +80,10 @@ impl Outbox {
         sent -= front;
         let large = sent.min(self.large.len());
         self.large.advance(large);
+        if self.large.is_empty() {
+            // Nothing of it is needed, and whoever has read it may want its memory back.
+            self.large = Bytes::new();
+        }
         sent -= large;
         self.rear = self.rear.get(sent..).unwrap_or_default();
         if self.front.is_empty() && self.front.capacity() > FRONT_MAX {

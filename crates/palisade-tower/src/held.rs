@@ -17,7 +17,7 @@ use palisade_core::policy::End;
 pub struct Held<B: Body> {
     chunks: VecDeque<Bytes>,
     /// What ended the reading: trailers or an error, which go on in their place.
-    last: Option<Result<Frame<Bytes>, B::Error>>,
+    last: Option<Box<Result<Frame<Bytes>, B::Error>>>,
     body: B,
     ended: bool,
 }
@@ -35,7 +35,7 @@ impl<B: Body<Data = Bytes> + Unpin> Held<B> {
 
     /// How the reading has ended so far.
     pub fn end(&self) -> End {
-        match &self.last {
+        match self.last.as_deref() {
             Some(Err(_)) => End::Part,
             Some(Ok(_)) => End::Whole,
             None if self.ended => End::Whole,
@@ -59,12 +59,12 @@ impl<B: Body<Data = Bytes> + Unpin> Held<B> {
                     Some(chunk)
                 }
                 Err(trailers) => {
-                    self.last = Some(Ok(trailers));
+                    self.last = Some(Box::new(Ok(trailers)));
                     None
                 }
             },
             Err(error) => {
-                self.last = Some(Err(error));
+                self.last = Some(Box::new(Err(error)));
                 None
             }
         }
@@ -87,7 +87,7 @@ where
         }
         if let Some(last) = self.last.take() {
             self.ended = true;
-            return Poll::Ready(Some(last));
+            return Poll::Ready(Some(*last));
         }
         if self.ended {
             return Poll::Ready(None);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
-use palisade_core::{Head, HeaderEdits, Kind, Path, Pattern, Reason, Record, Refusal, RequestId, Sift, Stage, media};
+use palisade_core::{
+    Head, HeaderEdits, Kind, Path, Pattern, Protocol, Reason, Record, Refusal, RequestId, Sift, Stage, media,
+};
 use palisade_http1::write::Writable;
 use palisade_policy::inbound::Inbound;
 use palisade_proxy::{
@@ -135,12 +138,14 @@ impl Gateway {
         if malformed.is_some() && connection.engine == Engine::H2 {
             return Err(NoAnswer::Malformed(h2::Reason::PROTOCOL_ERROR.into()));
         }
+        // Taken for text once: each time they are looked through.
+        let (target, authority) = (&*target, &*authority);
         let live = self.live();
         let arriving = Incoming {
             method: &method,
             protocol,
-            target: &target,
-            authority: &authority,
+            target,
+            authority,
             peer: Peer { address: connection.peer.ip().into(), secure: connection.secure },
             now: clock::now(),
             entropy: Entropy::draw(&mut self.random.borrow_mut()),
@@ -153,11 +158,12 @@ impl Gateway {
             let refusal = Refusal::new(Reason::HttpMalformed).detail(malformed.to_string());
             return Ok(closing(end(&mut transit, Refused::Refusal(refusal), &head)));
         }
-        if let Some(refusal) = refused.or_else(|| oversized(&head, &target)) {
+        let oversized = || if protocol == Protocol::H2 { oversized(&head, target) } else { None };
+        if let Some(refusal) = refused.or_else(oversized) {
             return Ok(end(&mut transit, Refused::Refusal(refusal), &head));
         }
         if connection.listener == REDIRECT {
-            return Ok(end(&mut transit, Refused::Reply(live.redirect(&target)), &head));
+            return Ok(end(&mut transit, Refused::Reply(live.redirect(target)), &head));
         }
         let route = transit.sight.route;
         if route.kind == Kind::Health {
@@ -194,10 +200,11 @@ impl Gateway {
             Err(refusal) => return Ok(end(&mut transit, Refused::Refusal(refusal), &head)),
         };
         let sent = {
-            let path = onward(&transit.sight, &target);
+            let path = onward(&transit.sight, target);
             let hints = hints.as_deref();
             let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload, hints };
-            group.upstream.send(request, ask).await
+            // On the heap, so that what waits for a body or a place doesn't hold the room for it.
+            Box::pin(group.upstream.send(request, ask)).await
         };
         self.conclude(&mut transit, sent, upgrade, &head)
     }
@@ -293,7 +300,8 @@ impl Service for Gateway {
         // What follows a CONNECT is meant for its tunnel, and a TRACE comes from no application's
         // client: none of it is read as a request.
         let is_last = request.method == Method::CONNECT || request.method == Method::TRACE;
-        let answer = match caught(self.answer(request, connection, &known_as)).await {
+        let answer = pin!(self.answer(request, connection, &known_as));
+        let answer = match caught(answer).await {
             Ok(answer) => answer,
             // The record was closed by the panic itself; the client is told its id.
             Err(Panicked) => {
@@ -325,7 +333,7 @@ fn closing(mut answer: GatewayAnswer) -> GatewayAnswer {
     answer
 }
 
-/// Bounds that HTTP/1.1 has on the wire and HTTP/2 has not: fields, and bytes of the target.
+/// Bounds of HTTP/2 that an engine of HTTP/1.1 keeps on the wire: fields, and bytes of the target.
 fn oversized(head: &dyn Head, target: &str) -> Option<Refusal> {
     let limits = Limits::default();
     if target.len() > limits.target_bytes_max {

@@ -112,11 +112,16 @@ fn build_with_symbols(root: &Root) -> Result<PathBuf, Failure> {
     Ok(folder.join("release/palisade"))
 }
 
+/// Large copies are one `rep movsb` in glibc, which a processor counts as one instruction and
+/// callgrind as one for each byte. As loops both count the same.
+const COPY_BY_LOOP: &str = "glibc.cpu.x86_rep_movsb_threshold=16777216";
+
 /// Instructions of a whole life with so many requests.
 fn whole(stand: &Stand, requests: u64) -> Result<Counts, Failure> {
     let backend = stand.backend(Rest::Asleep)?;
     let site = stand.site(Peer::Palisade, Set::Hardened, backend.address)?;
-    let Program { program, arguments, environment, output } = stand.program(Peer::Palisade, &site)?;
+    let Program { program, arguments, mut environment, output } = stand.program(Peer::Palisade, &site)?;
+    environment.push(("GLIBC_TUNABLES", COPY_BY_LOOP.to_owned()));
     let counts = site.folder.join("counts");
     let callgrind = ["--tool=callgrind".to_owned(), format!("--callgrind-out-file={}", counts.display()), program];
     let valgrind = Program {

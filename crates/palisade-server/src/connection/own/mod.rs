@@ -192,6 +192,6 @@ fn arrive<T: Transport, S>(
     let hints = (version == Version::Http11).then(|| conn.clone() as Rc<dyn Hints>);
     let authority = authority.or_else(|| fields.text("host")).unwrap_or_default();
     // What asks for a tunnel has no path, and `/` stands for it.
-    let target = if target.is_empty() { Text::from("/") } else { target };
+    let target = if method == Method::CONNECT { Text::from("/") } else { target };
     Ok((give, Arrived { method, protocol, target, authority, head: fields, body, malformed, hints, upgrade }))
 }

@@ -18,10 +18,11 @@ pub(super) fn parse(method: &Method, target: Text) -> Option<Target> {
         // An authority alone; all else is refused when it is looked at as one.
         return Some(Target { authority: Some(target), target: Text::default() });
     }
-    if target.starts_with('/') || &*target == "*" {
+    let text = &*target;
+    if text.starts_with('/') || text == "*" {
         return Some(Target { authority: None, target });
     }
-    let (scheme, rest) = target.split_once("://")?;
+    let (scheme, rest) = text.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
