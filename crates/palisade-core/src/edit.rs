@@ -145,6 +145,10 @@ impl HeaderEdits {
 
     /// Adds the changes of `later` after these and leaves it empty, with its memory.
     pub fn take(&mut self, later: &mut Self) {
+        if self.edits.is_empty() {
+            std::mem::swap(self, later);
+            return;
+        }
         self.undone = self.undone.with(later.undone).with(self.named.both(later.replaced));
         self.replaced = self.replaced.with(later.replaced);
         self.named = self.named.with(later.named);

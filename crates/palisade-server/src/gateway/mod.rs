@@ -203,8 +203,7 @@ impl Gateway {
             let path = onward(&transit.sight, target);
             let hints = hints.as_deref();
             let request = Outbound { method: &method, target: &path, head: &head, edits, body: payload, hints };
-            // On the heap, so that what waits for a body or a place doesn't hold the room for it.
-            Box::pin(group.upstream.send(request, ask)).await
+            group.upstream.send(request, ask).await
         };
         self.conclude(&mut transit, sent, upgrade, &head)
     }
@@ -386,7 +385,7 @@ impl Way<'_> {
 }
 
 /// Changes to an ordinary request's head.
-const EDITS: usize = 12;
+const EDITS: usize = 16;
 
 /// A WebSocket: from here on bytes go both ways, and the record closes with the tunnel.
 fn switch(
