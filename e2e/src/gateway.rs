@@ -252,6 +252,19 @@ impl Gateway {
         Scrape::read(&answer.text())
     }
 
+    /// The metrics once `total` requests are counted.
+    pub async fn counted(&self, total: usize) -> Scrape {
+        within("the metrics catch up", async {
+            loop {
+                let scrape = self.scrape().await;
+                if scrape.sum("palisade_requests_total", &[]) >= total as f64 {
+                    return scrape;
+                }
+            }
+        })
+        .await
+    }
+
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero())).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use e2e::{Gateway, Launch, Scrape, Wire, within};
+use e2e::{Gateway, Launch, Scrape, Wire};
 use palisade_testkit::upstream::{Answer, Request, Upstream};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
