@@ -8,6 +8,7 @@
 
 pub mod frames;
 pub mod gateway;
+pub mod peers;
 pub mod scrape;
 pub mod traffic;
 pub mod wire;
