@@ -12,6 +12,7 @@ mod gen_docs;
 mod new_policy;
 mod packages;
 mod root;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ Tasks of this repository.
       [--json FILE] [--write]                keep every round; put the tables into docs/benchmarks.md
   cargo xtask bench instructions             count instructions for one request
       [--palisade FILE]
+  cargo xtask soak                           send mixed requests for a long time and watch the memory
+      [--requests 10000000] [--seed NUMBER] [--palisade FILE]
 ";
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn task(mut arguments: Arguments) -> Result<(), Failure> {
         "ci" => ci::run(&root, arguments),
         "bench" => bench::run(&root, arguments),
         "gen" => gen_docs::run(&root, arguments),
+        "soak" => soak::run(&root, arguments),
         "new-policy" => new_policy::run(&root, arguments),
         _ => Err(Failure::Usage(format!("there is no task `{task}`"))),
     }
