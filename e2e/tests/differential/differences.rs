@@ -103,7 +103,7 @@ const THEIRS: &Signs = &[
         std::str::from_utf8(target).is_err()
             || target == b"*"
             || !target.starts_with(b"/")
-            || target.windows(2).any(|two| two == b"..")
+            || target.windows(2).any(|two| two == b".." || two == b".;")
             || target.iter().any(|byte| b"#\\%".contains(byte))
     }),
     ("size of the head", |request| {
