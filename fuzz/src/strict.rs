@@ -3,7 +3,7 @@
 //!
 //! It shares no line with the engine: lines are cut at LF, words at blanks, fields at their first
 //! colon, each message is read from its beginning, and what is allowed is written as it stands in
-//! RFC 9110 and 9112. It knows no limits.
+//! RFC 9110 and 9112. It knows no limits. `e2e/tests/differential` reads with it too.
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
