@@ -20,6 +20,28 @@ use crate::{Received, Scrape, Wire, within};
 /// Lines that are shown of a gateway whose scenario failed.
 const TAIL: usize = 20;
 
+/// The HTTP/1.1 engine of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Palisade's, which is the default.
+    Own,
+    /// hyper.
+    Hyper,
+}
+
+impl Engine {
+    /// Both, for scenarios in which they must not differ.
+    pub const ALL: [Self; 2] = [Self::Own, Self::Hyper];
+
+    /// As it is configured.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Hyper => "hyper",
+        }
+    }
+}
+
 /// How to start a gateway.
 #[derive(Debug)]
 pub struct Launch {
@@ -52,6 +74,17 @@ impl Launch {
     /// In front of one application, with every other setting as it comes.
     pub fn before(upstream: &Upstream) -> Self {
         Self::config(format!("[app]\nupstream = \"{}\"\n", upstream.url()))
+    }
+
+    /// On this engine. The configuration has its table `[app]`.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        // Shown if the scenario fails.
+        println!("on the engine {}", engine.name());
+        let text = self.config.take().unwrap_or_default();
+        let table = "[app]\n";
+        assert!(text.contains(table), "no table [app] in {text}");
+        self.config = Some(text.replacen(table, &format!("{table}engine = \"{}\"\n", engine.name()), 1));
+        self
     }
 
     /// With a further argument after the command.
@@ -252,7 +285,7 @@ impl Gateway {
         Scrape::read(&answer.text())
     }
 
-    /// The metrics, once they count so many requests.
+    /// The metrics once `total` requests are counted.
     pub async fn counted(&self, total: usize) -> Scrape {
         within("the metrics catch up", async {
             loop {

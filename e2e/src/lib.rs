@@ -8,12 +8,13 @@
 
 pub mod frames;
 pub mod gateway;
+pub mod peers;
 pub mod scrape;
 pub mod traffic;
 pub mod wire;
 
 pub use frames::Frames;
-pub use gateway::{Gateway, Launch};
+pub use gateway::{Engine, Gateway, Launch};
 pub use scrape::Scrape;
 pub use traffic::Traffic;
 pub use wire::{Received, Wire};

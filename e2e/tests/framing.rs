@@ -1,11 +1,13 @@
 //! One request in is exactly one request out (HTTP/1.1), in raw bytes.
 //!
 //! A row that must be refused is followed by a request for `/smuggled` on the same connection. It
-//! must never reach the application: after an error answer no byte of a connection counts.
+//! must never reach the application: after an error answer no byte of a connection counts. Both
+//! engines must refuse every row; what one of them does not see of answers is in
+//! `framing_answers.rs`.
 
 use std::time::Duration;
 
-use e2e::{Gateway, Launch, Wire};
+use e2e::{Engine, Gateway, Launch, Wire};
 use palisade_testkit::upstream::{Answer, Upstream, digest};
 use tokio::time::timeout;
 
@@ -248,20 +250,26 @@ fn upgrades() -> Vec<(&'static str, String, Expected)> {
     ]
 }
 
-async fn start() -> (Upstream, Gateway) {
+async fn start(engine: Engine) -> (Upstream, Gateway) {
     let upstream = Upstream::start(|_| Answer::echo()).unwrap();
     let config = format!("[app]\nupstream = \"{}\"\nmax_body = \"1MiB\"\n[limits]\nper_ip = \"off\"\n", upstream.url());
-    let gateway = Launch::config(config).start().await;
+    let gateway = Launch::config(config).engine(engine).start().await;
     (upstream, gateway)
 }
 
 /// Sends each row on a connection of its own and collects every deviation, so that one run shows
 /// them all.
 async fn check(rows: Vec<(&'static str, String, Expected)>) {
-    let (upstream, gateway) = start().await;
+    for engine in Engine::ALL {
+        check_on(engine, &rows).await;
+    }
+}
+
+async fn check_on(engine: Engine, rows: &[(&'static str, String, Expected)]) {
+    let (upstream, gateway) = start(engine).await;
     let mut wrong = Vec::new();
     for (name, bytes, expected) in rows {
-        if let Err(what) = one(&upstream, &gateway, &bytes, expected).await {
+        if let Err(what) = one(&upstream, &gateway, bytes, *expected).await {
             wrong.push(format!("{name}: {what}"));
         }
         // The gateway is well, and whatever was forwarded of the row has arrived by now.
@@ -341,7 +349,13 @@ async fn broken_upgrades() {
 /// What is allowed stays allowed, and arrives as one message that can be read in one way.
 #[tokio::test]
 async fn good_requests_arrive_unambiguous() {
-    let (upstream, gateway) = start().await;
+    for engine in Engine::ALL {
+        good_requests_on(engine).await;
+    }
+}
+
+async fn good_requests_on(engine: Engine) {
+    let (upstream, gateway) = start(engine).await;
     let rows: &[(&str, String, &str)] = &[
         ("GET", get("A: b"), ""),
         ("a tab in a value", get("A: b\tc"), ""),
@@ -378,23 +392,27 @@ async fn good_requests_arrive_unambiguous() {
 
 #[tokio::test]
 async fn a_pipelined_request_waits_for_the_answer_before_it() {
-    let (upstream, gateway) = start().await;
-    let mut wire = Wire::open(gateway.public).await;
-    let first = "POST /first HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nfirst";
-    let second = "POST /second HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nsecond";
-    wire.send([first, second].concat()).await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().text(), "first");
-    assert_eq!(wire.answer().await.unwrap().text(), "second");
-    let targets: Vec<String> = upstream.seen().heads().iter().map(|request| request.target()).collect();
-    assert_eq!(targets, ["/first", "/second"]);
+    for engine in Engine::ALL {
+        let (upstream, gateway) = start(engine).await;
+        let mut wire = Wire::open(gateway.public).await;
+        let first = "POST /first HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nfirst";
+        let second = "POST /second HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nsecond";
+        wire.send([first, second].concat()).await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().text(), "first");
+        assert_eq!(wire.answer().await.unwrap().text(), "second");
+        let targets: Vec<String> = upstream.seen().heads().iter().map(|request| request.target()).collect();
+        assert_eq!(targets, ["/first", "/second"]);
+    }
 }
 
 #[tokio::test]
 async fn the_preface_of_http2_behind_a_request_is_refused() {
-    let (_upstream, gateway) = start().await;
-    let mut wire = Wire::open(gateway.public).await;
-    assert_eq!(wire.get("/").await.unwrap().status, 200);
-    wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().refusal(), "400 http.malformed");
-    assert!(wire.closes().await);
+    for engine in Engine::ALL {
+        let (_upstream, gateway) = start(engine).await;
+        let mut wire = Wire::open(gateway.public).await;
+        assert_eq!(wire.get("/").await.unwrap().status, 200);
+        wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().refusal(), "400 http.malformed");
+        assert!(wire.closes().await);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use e2e::{Gateway, Launch, Scrape, Wire};
+use e2e::{Engine, Gateway, Launch, Scrape, Wire};
 use palisade_testkit::upstream::{Answer, Request, Upstream};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -24,9 +24,13 @@ fn script(request: &Request) -> Answer {
 }
 
 async fn start(further: &str) -> (Upstream, Gateway) {
+    start_on(Engine::Own, further).await
+}
+
+async fn start_on(engine: Engine, further: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start(script).unwrap();
     let config = format!("[app]\nupstream = \"{}\"\n{further}", upstream.url());
-    let gateway = Launch::config(config).start().await;
+    let gateway = Launch::config(config).engine(engine).start().await;
     (upstream, gateway)
 }
 
@@ -41,13 +45,15 @@ async fn leave(upstream: &Upstream, gateway: &Gateway) {
 /// `none` would say that the client left.
 #[tokio::test]
 async fn a_status_that_nobody_knows_has_the_class_of_a_server_error() {
-    let (_upstream, gateway) = start("").await;
-    assert_eq!(gateway.get("/odd").await.status, 999);
-    let record = gateway.record("the odd one", |record| record["status"] == 999).await;
-    assert_eq!((&record["class"], &record["outcome"]), (&"5xx".into(), &"app_error".into()));
-    let scrape = gateway.counted(1).await;
-    for metric in ["palisade_requests_total", "palisade_upstream_requests_total"] {
-        assert_eq!(scrape.sum(metric, &[("class", "5xx")]), 1.0, "{metric}");
+    for engine in Engine::ALL {
+        let (_upstream, gateway) = start_on(engine, "").await;
+        assert_eq!(gateway.get("/odd").await.status, 999);
+        let record = gateway.record("the odd one", |record| record["status"] == 999).await;
+        assert_eq!((&record["class"], &record["outcome"]), (&"5xx".into(), &"app_error".into()));
+        let scrape = gateway.counted(1).await;
+        for metric in ["palisade_requests_total", "palisade_upstream_requests_total"] {
+            assert_eq!(scrape.sum(metric, &[("class", "5xx")]), 1.0, "{metric}");
+        }
     }
 }
 
@@ -103,26 +109,28 @@ async fn log_and_metrics_agree_about_every_request() {
 
 #[tokio::test]
 async fn each_outcome_has_its_name() {
-    let (upstream, gateway) = start("[limits]\nper_ip = \"4/10m\"\n").await;
-    assert_eq!(gateway.get("/fine").await.status, 200);
-    assert_eq!(gateway.get("/broken").await.status, 500);
-    leave(&upstream, &gateway).await;
-    drop(upstream);
-    assert_eq!(gateway.get("/gone").await.status, 502);
-    assert_eq!(gateway.get("/refused").await.status, 429);
-    for (path, outcome, code) in [
-        ("/fine", "ok", Value::Null),
-        ("/broken", "app_error", Value::Null),
-        ("/leave", "client_left", Value::Null),
-        ("/gone", "upstream_error", json!("upstream.unreachable")),
-        ("/refused", "refused", json!("limits.rate")),
-    ] {
-        let record = gateway.record(path, |record| record["path"] == path).await;
-        assert_eq!(record["outcome"], outcome, "{record}");
-        assert_eq!(record["code"], code, "{record}");
-        let time = |name: &str| record[name].as_f64().unwrap_or_default();
-        let parts = time("upstream_ms") + time("client_wait_ms") + time("gateway_ms");
-        assert!((parts - time("duration_ms")).abs() < 0.01, "{parts} are not the whole: {record}");
+    for engine in Engine::ALL {
+        let (upstream, gateway) = start_on(engine, "[limits]\nper_ip = \"4/10m\"\n").await;
+        assert_eq!(gateway.get("/fine").await.status, 200);
+        assert_eq!(gateway.get("/broken").await.status, 500);
+        leave(&upstream, &gateway).await;
+        drop(upstream);
+        assert_eq!(gateway.get("/gone").await.status, 502);
+        assert_eq!(gateway.get("/refused").await.status, 429);
+        for (path, outcome, code) in [
+            ("/fine", "ok", Value::Null),
+            ("/broken", "app_error", Value::Null),
+            ("/leave", "client_left", Value::Null),
+            ("/gone", "upstream_error", json!("upstream.unreachable")),
+            ("/refused", "refused", json!("limits.rate")),
+        ] {
+            let record = gateway.record(path, |record| record["path"] == path).await;
+            assert_eq!(record["outcome"], outcome, "{record}");
+            assert_eq!(record["code"], code, "{record}");
+            let time = |name: &str| record[name].as_f64().unwrap_or_default();
+            let parts = time("upstream_ms") + time("client_wait_ms") + time("gateway_ms");
+            assert!((parts - time("duration_ms")).abs() < 0.01, "{parts} are not the whole: {record}");
+        }
     }
 }
 

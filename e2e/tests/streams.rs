@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{Gateway, Launch, Wire};
+use e2e::{Engine, Gateway, Launch, Wire};
 use palisade_testkit::upstream::{Answer, Request, Upstream, digest};
 use tokio::task::JoinSet;
 
@@ -14,9 +14,9 @@ const LARGE: usize = 10_000_000;
 /// Every so many requests of a connection one has a large body.
 const LARGE_EVERY: usize = 400;
 
-async fn before(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Upstream, Gateway) {
+async fn before(engine: Engine, script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (Upstream, Gateway) {
     let upstream = Upstream::start(script).unwrap();
-    let gateway = Launch::before(&upstream).start().await;
+    let gateway = Launch::before(&upstream).engine(engine).start().await;
     (upstream, gateway)
 }
 
@@ -39,8 +39,14 @@ fn with_chunks(path: &str, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_are_equal_at_both_ends() {
+    bodies_are_equal(Engine::Own, REQUESTS).await;
+    // Enough for every size and framing, and one large body.
+    bodies_are_equal(Engine::Hyper, REQUESTS / 50).await;
+}
+
+async fn bodies_are_equal(engine: Engine, requests: usize) {
     // `/mirror` answers in chunks while the body arrives, `/echo` with a length after it.
-    let (upstream, gateway) = before(|request| match request.target().as_str() {
+    let (upstream, gateway) = before(engine, |request| match request.target().as_str() {
         "/mirror" => Answer::mirror(),
         _ => Answer::echo(),
     })
@@ -50,7 +56,7 @@ async fn bodies_are_equal_at_both_ends() {
         let address = gateway.public;
         clients.spawn(async move {
             let mut wire = Wire::open(address).await;
-            for number in 0..REQUESTS {
+            for number in 0..requests {
                 let size = if number % LARGE_EVERY == 1 { LARGE } else { SIZES[number % SIZES.len()] };
                 let body = bytes(size, client);
                 let path = if number % 2 == 0 { "/mirror" } else { "/echo" };
@@ -65,137 +71,93 @@ async fn bodies_are_equal_at_both_ends() {
         });
     }
     clients.join_all().await;
-    assert_eq!(upstream.seen().requests(), CONNECTIONS * REQUESTS);
+    assert_eq!(upstream.seen().requests(), CONNECTIONS * requests);
     let bodies = upstream.seen().bodies();
     let large: Vec<u64> = (0..CONNECTIONS).map(|client| digest(&bytes(LARGE, client))).collect();
     let arrived = bodies.iter().filter(|body| body.length == LARGE as u64 && large.contains(&body.digest)).count();
-    assert_eq!(arrived, CONNECTIONS * REQUESTS.div_ceil(LARGE_EVERY));
+    assert_eq!(arrived, CONNECTIONS * requests.div_ceil(LARGE_EVERY));
 }
 
 #[tokio::test]
 async fn events_arrive_one_by_one_and_the_application_learns_that_the_client_left() {
-    const EVERY: Duration = Duration::from_millis(100);
-    let (upstream, gateway) =
-        before(|_| Answer::chunks("text/event-stream", vec!["data: tick\n\n"; 600], Duration::from_millis(100))).await;
-    let mut wire = Wire::open(gateway.public).await;
-    wire.send("GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await.unwrap();
-    assert_eq!(wire.head().await.unwrap().status, 200);
-    let mut last = None;
-    for number in 0..10 {
-        assert_eq!(wire.chunk().await.unwrap().as_deref(), Some(b"data: tick\n\n".as_slice()));
-        let now = Instant::now();
-        // The application keeps its distance, so one that was held back would come with the next.
-        if let Some(gap) = last.map(|last| now - last) {
-            assert!(gap > EVERY / 2 && gap < EVERY * 3 / 2, "event {number} came {gap:?} after the one before");
+    for engine in Engine::ALL {
+        const EVERY: Duration = Duration::from_millis(100);
+        let (upstream, gateway) = before(engine, |_| {
+            Answer::chunks("text/event-stream", vec!["data: tick\n\n"; 600], Duration::from_millis(100))
+        })
+        .await;
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send("GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await.unwrap();
+        assert_eq!(wire.head().await.unwrap().status, 200);
+        let mut last = None;
+        for number in 0..10 {
+            assert_eq!(wire.chunk().await.unwrap().as_deref(), Some(b"data: tick\n\n".as_slice()));
+            let now = Instant::now();
+            // The application keeps its distance, so one that was held back would come with the next.
+            if let Some(gap) = last.map(|last| now - last) {
+                assert!(gap > EVERY / 2 && gap < EVERY * 3 / 2, "event {number} came {gap:?} after the one before");
+            }
+            last = Some(now);
         }
-        last = Some(now);
+        assert_eq!(upstream.seen().open(), 1);
+        drop(wire);
+        let left = Instant::now();
+        assert!(
+            upstream.reached(Duration::from_secs(5), |seen| seen.open() == 0).await,
+            "the application was not told"
+        );
+        // 100 ms on a quiet machine (gateway.md).
+        assert!(left.elapsed() < Duration::from_millis(500), "it took {:?}", left.elapsed());
+        let record = gateway.record("the record of the stream", |record| record["path"] == "/events").await;
+        assert_eq!(record["outcome"], "client_left");
     }
-    assert_eq!(upstream.seen().open(), 1);
-    drop(wire);
-    let left = Instant::now();
-    assert!(upstream.reached(Duration::from_secs(5), |seen| seen.open() == 0).await, "the application was not told");
-    // 100 ms on a quiet machine (gateway.md).
-    assert!(left.elapsed() < Duration::from_millis(500), "it took {:?}", left.elapsed());
-    let record = gateway.record("the record of the stream", |record| record["path"] == "/events").await;
-    assert_eq!(record["outcome"], "client_left");
 }
 
 #[tokio::test]
 async fn an_early_answer_gets_through_while_the_body_is_sent() {
-    let (_upstream, gateway) = before(|_| Answer::early(413, "too much")).await;
-    let mut wire = Wire::open(gateway.public).await;
-    wire.send("POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n").await.unwrap();
-    wire.send(vec![b'x'; 1000]).await.unwrap();
-    let received = wire.answer().await.unwrap();
-    assert_eq!((received.status, received.text().as_str()), (413, "too much"));
+    for engine in Engine::ALL {
+        let (_upstream, gateway) = before(engine, |_| Answer::early(413, "too much")).await;
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send("POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n").await.unwrap();
+        wire.send(vec![b'x'; 1000]).await.unwrap();
+        let received = wire.answer().await.unwrap();
+        assert_eq!((received.status, received.text().as_str()), (413, "too much"));
+    }
 }
 
 #[tokio::test]
 async fn a_cut_body_is_never_completed() {
-    let (_upstream, gateway) = before(|request| match request.target().as_str() {
-        "/length" => Answer::cut(&[b'x'; 1000], 500),
-        _ => Answer::cut_chunks(b"half"),
-    })
-    .await;
-    for path in ["/length", "/chunks"] {
-        let url = format!("http://{}{path}", gateway.public);
-        let curl = Command::new("curl").args(["--silent", "--output", "/dev/null", &url]).status().unwrap();
-        assert_eq!(curl.code(), Some(18), "{path}: curl must see that the transfer was cut");
-        let mut wire = Wire::open(gateway.public).await;
-        assert!(wire.get(path).await.is_err(), "{path}");
-        let record = gateway.record(path, |record| record["path"] == path).await;
-        assert_eq!(record["code"], "upstream.reset", "{record}");
-        assert_eq!(record["outcome"], "upstream_error", "{record}");
-    }
-}
-
-/// An answer whose body isn't framed as its head or its chunks say.
-fn lie(fields: &str, body: &str) -> Answer {
-    Answer::new().read().send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}")).closed()
-}
-
-/// The head has gone to the client by the time a chunk turns out to be none, so all that can be
-/// said is said by cutting the answer, and in the record.
-#[tokio::test]
-async fn broken_chunks_are_never_completed() {
-    let chunks = [
-        ("/size", "hello\r\nhello\r\n0\r\n\r\n"),
-        ("/plus", "+5\r\nhello\r\n0\r\n\r\n"),
-        ("/overflow", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
-        ("/long", "5\r\nhello!\r\n0\r\n\r\n"),
-        ("/later", "5\r\nhello\r\nx\r\n\r\n"),
-        ("/lf", "5\nhello\r\n0\r\n\r\n"),
-    ];
-    let (upstream, gateway) = before(move |request| {
-        let body = chunks.iter().find(|(path, _)| *path == request.target()).map(|(_, body)| *body);
-        lie("Transfer-Encoding: chunked", body.unwrap_or("2\r\nok\r\n0\r\n\r\n"))
-    })
-    .await;
-    for (path, _) in chunks {
-        let mut wire = Wire::open(gateway.public).await;
-        wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap();
-        let answer = wire.answer().await;
-        assert!(answer.is_err(), "{path}: {answer:?}");
-        let record = gateway.record(path, |record| record["path"] == path).await;
-        assert_eq!(record["code"], "upstream.malformed", "{record}");
-        assert_eq!(record["outcome"], "upstream_error", "{record}");
-    }
-    assert_eq!(gateway.get("/good").await.text(), "ok");
-    assert!(upstream.reached(e2e::LIMIT, |seen| seen.open() == 0).await, "a broken connection was kept");
-}
-
-#[tokio::test]
-async fn broken_answers_are_not_passed_on() {
-    let (_upstream, gateway) = before(|request| match request.target().as_str() {
-        "/both" => Answer::both_lengths(),
-        "/text" => Answer::new().read().send("hello\r\n\r\n").closed(),
-        "/two" => lie("Content-Length: 5\r\nContent-Length: 6", "hello"),
-        "/gzip" => lie("Transfer-Encoding: gzip", "hello"),
-        "/silent-close" => Answer::close(),
-        "/long-head" => Answer::status(200, &[("A", &"b".repeat(70_000))], ""),
-        _ => lie("Content-Length: +5", "hello"),
-    })
-    .await;
-    for (path, refusal) in [
-        ("/both", "502 upstream.malformed"),
-        ("/two", "502 upstream.malformed"),
-        ("/gzip", "502 upstream.malformed"),
-        ("/text", "502 upstream.malformed"),
-        ("/silent-close", "502 upstream.reset"),
-        ("/long-head", "502 upstream.malformed"),
-        ("/plus", "502 upstream.malformed"),
-    ] {
-        assert_eq!(gateway.get(path).await.refusal(), refusal, "{path}");
+    for engine in Engine::ALL {
+        let (_upstream, gateway) = before(engine, |request| match request.target().as_str() {
+            "/length" => Answer::cut(&[b'x'; 1000], 500),
+            _ => Answer::cut_chunks(b"half"),
+        })
+        .await;
+        for path in ["/length", "/chunks"] {
+            let url = format!("http://{}{path}", gateway.public);
+            let curl = Command::new("curl").args(["--silent", "--output", "/dev/null", &url]).status().unwrap();
+            assert_eq!(curl.code(), Some(18), "{path}: curl must see that the transfer was cut");
+            let mut wire = Wire::open(gateway.public).await;
+            assert!(wire.get(path).await.is_err(), "{path}");
+            let record = gateway.record(path, |record| record["path"] == path).await;
+            assert_eq!(record["code"], "upstream.reset", "{record}");
+            assert_eq!(record["outcome"], "upstream_error", "{record}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_silent_application_is_a_timeout() {
-    let upstream = Upstream::start(|_| Answer::silent()).unwrap();
-    let config = format!("[app]\nupstream = \"{}\"\n[app.timeouts]\nresponse = \"1s\"\n", upstream.url());
-    let gateway = Launch::config(config).start().await;
-    assert_eq!(gateway.get("/").await.refusal(), "504 upstream.timeout");
-    assert!(upstream.reached(Duration::from_secs(5), |seen| seen.open() == 0).await, "the request was not canceled");
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|_| Answer::silent()).unwrap();
+        let config = format!("[app]\nupstream = \"{}\"\n[app.timeouts]\nresponse = \"1s\"\n", upstream.url());
+        let gateway = Launch::config(config).engine(engine).start().await;
+        assert_eq!(gateway.get("/").await.refusal(), "504 upstream.timeout");
+        assert!(
+            upstream.reached(Duration::from_secs(5), |seen| seen.open() == 0).await,
+            "the request was not canceled"
+        );
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use e2e::{Gateway, Launch, Traffic, within};
+use e2e::{Engine, Gateway, Launch, Traffic, within};
 use palisade_testkit::upstream::{Answer, Upstream};
 
 /// On a quiet machine 10 ms and 1.5 s (gateway.md); here other tests run beside.
@@ -21,33 +21,35 @@ async fn until_up(gateway: &Gateway) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_costs_no_idempotent_request() {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (first, second) = (up(any), up(any));
-    let (first_address, second_address) = (first.address().to_owned(), second.address().to_owned());
-    let config = format!("[app]\nupstream = [\"http://{first_address}\", \"http://{second_address}\"]\n");
-    let gateway = Launch::config(config).start().await;
+    for engine in Engine::ALL {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (first, second) = (up(any), up(any));
+        let (first_address, second_address) = (first.address().to_owned(), second.address().to_owned());
+        let config = format!("[app]\nupstream = [\"http://{first_address}\", \"http://{second_address}\"]\n");
+        let gateway = Launch::config(config).engine(engine).start().await;
 
-    let traffic = Traffic::start(gateway.public, "/", 16, 200);
-    let both = |_: &_| first.seen().requests() > 100 && second.seen().requests() > 100;
-    assert!(first.reached(e2e::LIMIT, both).await, "not both servers were used");
-    drop(first);
-    let after = second.seen().requests();
-    assert!(second.reached(e2e::LIMIT, |seen| seen.requests() > after + 200).await);
-    traffic.stop().await.assert_all_good(400);
+        let traffic = Traffic::start(gateway.public, "/", 16, 200);
+        let both = |_: &_| first.seen().requests() > 100 && second.seen().requests() > 100;
+        assert!(first.reached(e2e::LIMIT, both).await, "not both servers were used");
+        drop(first);
+        let after = second.seen().requests();
+        assert!(second.reached(e2e::LIMIT, |seen| seen.requests() > after + 200).await);
+        traffic.stop().await.assert_all_good(400);
 
-    drop(second);
-    for _ in 0..10 {
+        drop(second);
+        for _ in 0..10 {
+            let began = Instant::now();
+            let answer = gateway.get("/").await;
+            assert_eq!(answer.refusal(), "502 upstream.unreachable");
+            assert_eq!(answer.field("retry-after").as_deref(), Some("1"));
+            assert!(began.elapsed() < REFUSED_WITHIN, "it took {:?}", began.elapsed());
+        }
+
+        let _restarted = up(first_address.parse().unwrap());
         let began = Instant::now();
-        let answer = gateway.get("/").await;
-        assert_eq!(answer.refusal(), "502 upstream.unreachable");
-        assert_eq!(answer.field("retry-after").as_deref(), Some("1"));
-        assert!(began.elapsed() < REFUSED_WITHIN, "it took {:?}", began.elapsed());
+        until_up(&gateway).await;
+        assert!(began.elapsed() < BACK_WITHIN, "it took {:?}", began.elapsed());
     }
-
-    let _restarted = up(first_address.parse().unwrap());
-    let began = Instant::now();
-    until_up(&gateway).await;
-    assert!(began.elapsed() < BACK_WITHIN, "it took {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -66,17 +68,19 @@ async fn an_application_that_is_not_there_yet() {
 /// Only requests that may be sent twice are.
 #[tokio::test]
 async fn a_request_that_may_have_been_acted_upon_is_not_repeated() {
-    let upstream = Upstream::start(|request| match request.target().as_str() {
-        "/fine" => Answer::ok(""),
-        _ => Answer::new().read().closed(),
-    })
-    .unwrap();
-    let gateway = Launch::before(&upstream).start().await;
-    // A kept connection exists, so that its loss could be taken for a stale one.
-    assert_eq!(gateway.get("/fine").await.status, 200);
-    let mut wire = e2e::Wire::open(gateway.public).await;
-    wire.send("POST /pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().refusal(), "502 upstream.reset");
-    let paid = upstream.seen().heads().iter().filter(|request| request.target() == "/pay").count();
-    assert_eq!(paid, 1);
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|request| match request.target().as_str() {
+            "/fine" => Answer::ok(""),
+            _ => Answer::new().read().closed(),
+        })
+        .unwrap();
+        let gateway = Launch::before(&upstream).engine(engine).start().await;
+        // A kept connection exists, so that its loss could be taken for a stale one.
+        assert_eq!(gateway.get("/fine").await.status, 200);
+        let mut wire = e2e::Wire::open(gateway.public).await;
+        wire.send("POST /pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().refusal(), "502 upstream.reset");
+        let paid = upstream.seen().heads().iter().filter(|request| request.target() == "/pay").count();
+        assert_eq!(paid, 1);
+    }
 }

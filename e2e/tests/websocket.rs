@@ -1,6 +1,6 @@
 //! WebSockets through the gateway, with frames made by hand.
 
-use e2e::{Launch, Wire};
+use e2e::{Engine, Launch, Wire};
 use palisade_testkit::upstream::{Answer, Upstream};
 
 const MESSAGES: usize = 10_000;
@@ -33,65 +33,73 @@ async fn open(wire: &mut Wire) {
 
 #[tokio::test]
 async fn messages_both_ways_and_the_close_code_is_kept() {
-    let upstream = Upstream::start(|_| Answer::websocket()).unwrap();
-    let gateway = Launch::before(&upstream).start().await;
-    let mut wire = Wire::open(gateway.public).await;
-    open(&mut wire).await;
-    for batch in 0..MESSAGES / WINDOW {
-        let text = |number: usize| format!("message {}", batch * WINDOW + number);
-        let frames: Vec<u8> = (0..WINDOW).flat_map(|number| frame(TEXT, text(number).as_bytes())).collect();
-        wire.send(frames).await.unwrap();
-        for number in 0..WINDOW {
-            assert_eq!(receive(&mut wire).await, (TEXT, text(number).into_bytes()));
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|_| Answer::websocket()).unwrap();
+        let gateway = Launch::before(&upstream).engine(engine).start().await;
+        let mut wire = Wire::open(gateway.public).await;
+        open(&mut wire).await;
+        for batch in 0..MESSAGES / WINDOW {
+            let text = |number: usize| format!("message {}", batch * WINDOW + number);
+            let frames: Vec<u8> = (0..WINDOW).flat_map(|number| frame(TEXT, text(number).as_bytes())).collect();
+            wire.send(frames).await.unwrap();
+            for number in 0..WINDOW {
+                assert_eq!(receive(&mut wire).await, (TEXT, text(number).into_bytes()));
+            }
         }
+        let goodbye = [&4001_u16.to_be_bytes(), b"as asked".as_slice()].concat();
+        wire.send(frame(CLOSE, &goodbye)).await.unwrap();
+        assert_eq!(receive(&mut wire).await, (CLOSE, goodbye));
+        // Each side closes for itself; the tunnel ends with the second one.
+        assert!(wire.closes().await);
+        drop(wire);
+        let record = gateway.record("the record of the socket", |record| record["path"] == "/socket").await;
+        assert_eq!((record["status"].as_u64(), record["outcome"].as_str()), (Some(101), Some("ok")), "{record}");
+        assert!(
+            record["bytes_in"].as_u64().unwrap() > 100_000 && record["bytes_out"].as_u64().unwrap() > 100_000,
+            "{record}"
+        );
     }
-    let goodbye = [&4001_u16.to_be_bytes(), b"as asked".as_slice()].concat();
-    wire.send(frame(CLOSE, &goodbye)).await.unwrap();
-    assert_eq!(receive(&mut wire).await, (CLOSE, goodbye));
-    // Each side closes for itself; the tunnel ends with the second one.
-    assert!(wire.closes().await);
-    drop(wire);
-    let record = gateway.record("the record of the socket", |record| record["path"] == "/socket").await;
-    assert_eq!((record["status"].as_u64(), record["outcome"].as_str()), (Some(101), Some("ok")), "{record}");
-    assert!(
-        record["bytes_in"].as_u64().unwrap() > 100_000 && record["bytes_out"].as_u64().unwrap() > 100_000,
-        "{record}"
-    );
 }
 
 #[tokio::test]
 async fn a_refused_upgrade_is_a_problem_document() {
-    let upstream = Upstream::start(|_| Answer::websocket()).unwrap();
-    let config = format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"1/10m\"\n", upstream.url());
-    let gateway = Launch::config(config).start().await;
-    open(&mut Wire::open(gateway.public).await).await;
-    let mut wire = Wire::open(gateway.public).await;
-    wire.send(UPGRADE).await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().refusal(), "429 limits.rate");
-    assert_eq!(upstream.seen().requests(), 1);
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|_| Answer::websocket()).unwrap();
+        let config = format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"1/10m\"\n", upstream.url());
+        let gateway = Launch::config(config).engine(engine).start().await;
+        open(&mut Wire::open(gateway.public).await).await;
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send(UPGRADE).await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().refusal(), "429 limits.rate");
+        assert_eq!(upstream.seen().requests(), 1);
+    }
 }
 
 /// The application says no: its answer is passed on, and no tunnel opens.
 #[tokio::test]
 async fn an_upgrade_that_the_application_declines_stays_http() {
-    let upstream = Upstream::start(|_| Answer::ok("no")).unwrap();
-    let gateway = Launch::before(&upstream).start().await;
-    let mut wire = Wire::open(gateway.public).await;
-    wire.send(UPGRADE).await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().text(), "no");
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|_| Answer::ok("no")).unwrap();
+        let gateway = Launch::before(&upstream).engine(engine).start().await;
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send(UPGRADE).await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().text(), "no");
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_accept_value_opens_no_tunnel() {
-    let upstream = Upstream::start(|_| {
-        Answer::new().send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
-        )
-    })
-    .unwrap();
-    let gateway = Launch::before(&upstream).start().await;
-    let mut wire = Wire::open(gateway.public).await;
-    wire.send(UPGRADE).await.unwrap();
-    assert_eq!(wire.answer().await.unwrap().refusal(), "502 upstream.malformed");
+    for engine in Engine::ALL {
+        let upstream = Upstream::start(|_| {
+            Answer::new().send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+            )
+        })
+        .unwrap();
+        let gateway = Launch::before(&upstream).engine(engine).start().await;
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send(UPGRADE).await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().refusal(), "502 upstream.malformed");
+    }
 }

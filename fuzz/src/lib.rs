@@ -7,6 +7,10 @@
 //! - `cargo run --bin <target> -- <file>…` replays what was found. Files worth keeping go to
 //!   `corpus/<target>/`.
 
+pub mod agree;
+pub mod engine;
+pub mod strict;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::{fmt, fs, io};

@@ -12,6 +12,7 @@ mod gen_docs;
 mod new_policy;
 mod packages;
 mod root;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ Tasks of this repository.
   cargo xtask bench instructions             count instructions for one request, beside the recorded count
       [--palisade FILE]                      count this binary, which should have its symbols
       [--write]                              record the count in benches/instructions.txt
+  cargo xtask soak                           send mixed requests for a long time and watch the memory
+      [--requests 10000000] [--seed NUMBER] [--palisade FILE]
 ";
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn task(mut arguments: Arguments) -> Result<(), Failure> {
         "ci" => ci::run(&root, arguments),
         "bench" => bench::run(&root, arguments),
         "gen" => gen_docs::run(&root, arguments),
+        "soak" => soak::run(&root, arguments),
         "new-policy" => new_policy::run(&root, arguments),
         _ => Err(Failure::Usage(format!("there is no task `{task}`"))),
     }

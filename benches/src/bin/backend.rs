@@ -1,7 +1,7 @@
 //! The application behind a proxy that is measured: `backend [--spin]`.
 //!
 //! Listens on a free port of loopback and prints it. `GET /bytes/N` answers N bytes, anything else
-//! 1 KiB of JSON after the request's body was read.
+//! 1 KiB of JSON after the request's body was read, and `HEAD` its head alone.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -57,6 +57,7 @@ fn accept(
             reading: Reading::Head,
             unsent: Vec::new(),
             filler: 0,
+            part: Part::All,
             interest: Interest::Read,
         };
         match connections.get_mut(token) {
@@ -70,6 +71,8 @@ fn accept(
 /// Answers, rendered once.
 struct Answers {
     small: Vec<u8>,
+    /// Its head.
+    head: Vec<u8>,
     filler: Vec<u8>,
 }
 
@@ -81,7 +84,8 @@ impl Answers {
              Content-Type: application/json\r\nCache-Control: private, no-store\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Self { small: small.into_bytes(), filler: vec![b'z'; 1 << 18] }
+        let head = small.as_bytes().get(..small.len() - body.len()).unwrap_or_default().to_vec();
+        Self { small: small.into_bytes(), head, filler: vec![b'z'; 1 << 18] }
     }
 }
 
@@ -105,7 +109,15 @@ struct Connection {
     /// What did not fit into the socket, and how many bytes of filler follow it.
     unsent: Vec<u8>,
     filler: usize,
+    part: Part,
     interest: Interest,
+}
+
+/// What of the small answer is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Head,
 }
 
 impl Connection {
@@ -169,6 +181,7 @@ impl Connection {
             let digits = path.split(|byte| *byte == b' ').next().unwrap_or_default();
             self.filler = head::number(digits);
         }
+        self.part = if head.starts_with(b"HEAD ") { Part::Head } else { Part::All };
         self.reading = match head::field(head, "content-length").map(head::number) {
             Some(length) if length > 0 => Reading::Length(length),
             None if head::field(head, "transfer-encoding").is_some() => Reading::Chunks(LastChunk::new()),
@@ -179,6 +192,10 @@ impl Connection {
 
     fn answer(&mut self, answers: &Answers) -> State {
         self.reading = Reading::Head;
+        let small = match self.part {
+            Part::All => &answers.small,
+            Part::Head => &answers.head,
+        };
         if self.filler > 0 {
             let head = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n",
@@ -187,13 +204,13 @@ impl Connection {
             self.unsent.extend_from_slice(head.as_bytes());
         } else if self.unsent.is_empty() {
             // The usual case: one write, nothing copied.
-            match write(&mut self.socket, &answers.small) {
-                Moved::Some(sent) => self.unsent.extend_from_slice(answers.small.get(sent..).unwrap_or_default()),
-                Moved::Later => self.unsent.extend_from_slice(&answers.small),
+            match write(&mut self.socket, small) {
+                Moved::Some(sent) => self.unsent.extend_from_slice(small.get(sent..).unwrap_or_default()),
+                Moved::Later => self.unsent.extend_from_slice(small),
                 Moved::Closed => return State::Closed,
             }
         } else {
-            self.unsent.extend_from_slice(&answers.small);
+            self.unsent.extend_from_slice(small);
         }
         self.flush(answers)
     }

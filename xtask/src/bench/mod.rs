@@ -6,14 +6,14 @@
 mod claims;
 pub(crate) mod instructions;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod peers;
-mod process;
+pub(crate) mod process;
 mod proxy;
 mod results;
 mod sets;
 mod site;
-mod stand;
+pub(crate) mod stand;
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;

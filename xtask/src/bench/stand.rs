@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::load::{self, Load};
 use super::machine::{Cores, free_port, raise_descriptors};
 use super::peers::Peer;
-use super::process::{Program, Running};
+use super::process::{Place, Program, Running};
 use super::sets::Set;
 use super::site::{Front, Profile, Site};
 use crate::command::{command, run, start};
@@ -139,6 +139,24 @@ impl Drop for Held {
     }
 }
 
+/// Starts the application. What it says goes to `folder`.
+pub(crate) fn backend(root: &Root, place: &Place, folder: &Path, rest: Rest) -> Result<Backend, Failure> {
+    let said = folder.join("address");
+    let program = root.join("target/release/backend").display().to_string();
+    let mut program = Program::new(program, rest.argument());
+    program.output = Some(File::create(&said).map_err(Failure::file(&said))?);
+    let running = Running::start(program, place, folder)?;
+    let began = Instant::now();
+    while began.elapsed() < START {
+        if let Some(address) = read(&said)?.strip_suffix('\n').and_then(|line| line.parse().ok()) {
+            return Ok(Backend { address, _running: running });
+        }
+        std::thread::yield_now();
+    }
+    let why = read(&folder.join("said")).unwrap_or_default();
+    Err(Failure::Found(format!("the application did not start: {why}")))
+}
+
 impl Stand {
     pub(crate) fn new(
         root: &Root,
@@ -187,21 +205,7 @@ impl Stand {
 
     /// Starts the application.
     pub(crate) fn backend(&self, rest: Rest) -> Result<Backend, Failure> {
-        let folder = self.next_folder("backend")?;
-        let said = folder.join("address");
-        let program = self.root.join("target/release/backend").display().to_string();
-        let mut program = Program::new(program, rest.argument());
-        program.output = Some(File::create(&said).map_err(Failure::file(&said))?);
-        let running = Running::start(program, &self.cores.load, &folder)?;
-        let began = Instant::now();
-        while began.elapsed() < START {
-            if let Some(address) = read(&said)?.strip_suffix('\n').and_then(|line| line.parse().ok()) {
-                return Ok(Backend { address, _running: running });
-            }
-            std::thread::yield_now();
-        }
-        let why = read(&folder.join("said")).unwrap_or_default();
-        Err(Failure::Found(format!("the application did not start: {why}")))
+        backend(&self.root, &self.cores.load, &self.next_folder("backend")?, rest)
     }
 
     /// Starts a peer and waits until it listens.

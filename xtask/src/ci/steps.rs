@@ -33,9 +33,16 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "advisories", about: "nothing we depend on has a known hole", run: supply::advisories },
 ];
 
-/// What end-to-end tests start: a browser, a real application's runtime, and clients.
-const PROGRAMS: &[packages::Debian] =
-    &[("chromium", "chromium"), ("curl", "curl"), ("git", "git"), ("python3", "python3"), ("c++", "g++")];
+/// What end-to-end tests start: a browser, a real application's runtime, clients, and other proxies.
+const PROGRAMS: &[packages::Debian] = &[
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("git", "git"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx-light"),
+    ("python3", "python3"),
+    ("c++", "g++"),
+];
 
 fn tools(root: &Root) -> Result<Done, Failure> {
     packages::debian(root, PROGRAMS)?;
