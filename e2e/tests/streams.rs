@@ -163,7 +163,8 @@ async fn a_silent_application_is_a_timeout() {
 #[tokio::test]
 async fn early_hints_reach_the_client_before_the_answer() {
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Inner: 1\r\n\r\n";
-    let (_upstream, gateway) = before(move |_| Answer::new().read().send(hints).full(200, &[], "ok")).await;
+    let (_upstream, gateway) =
+        before(Engine::Own, move |_| Answer::new().read().send(hints).full(200, &[], "ok")).await;
     let mut wire = Wire::open(gateway.public).await;
     wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let hint = wire.head().await.unwrap();

@@ -4,9 +4,11 @@
 //! accepting, so that clients wait in the kernel's queue and find another instance. A connection
 //! that its own count doesn't allow is accepted and closed at once.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use palisade_proxy::{Deadlines, Engine};
@@ -46,6 +48,9 @@ pub(crate) struct Entrance {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<Arc<Tls>>,
 }
+
+/// Bytes of an answer that wait in the kernel for a client's window.
+const NOTSENT_BYTES: u32 = 128 << 10;
 
 /// How long accepting pauses when something runs out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -88,7 +93,7 @@ impl Door {
     }
 }
 
-/// Accepts for as long as it runs.
+/// Accepts until the worker drains.
 pub(crate) async fn run<S: Service>(
     entrance: Entrance,
     door: Arc<Door>,
@@ -98,15 +103,28 @@ pub(crate) async fn run<S: Service>(
     turns: Rc<Turns>,
 ) {
     let counters = door.counters.of(entrance.name);
+    let mut place = None;
     loop {
         if let Some(limit) = door.closed() {
+            if place.as_ref().is_some_and(connection::Place::is_draining) {
+                return;
+            }
             counters.limit_acted(limit);
             tokio::time::sleep(PAUSE).await;
             continue;
         }
-        let (socket, peer) = match entrance.socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
+        // Who is in the kernel's queue when the gateway ends would be reset with it.
+        let accepted = poll_fn(|context| {
+            let place = place.get_or_insert_with(|| registry.enter(context));
+            match entrance.socket.poll_accept(context) {
+                Poll::Pending if place.is_draining() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        });
+        let (socket, peer) = match accepted.await {
+            None => return,
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
                 recover(&error, counters).await;
                 continue;
             }
@@ -117,6 +135,9 @@ pub(crate) async fn run<S: Service>(
                 // Answers are written whole; waiting for more would only delay them. A socket that
                 // is gone already says so on its first read.
                 let _ = socket.set_nodelay(true);
+                // Else the kernel says that there is room only once a third of a buffer of megabytes
+                // is sent, and a slow reader's progress isn't seen in time.
+                let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(NOTSENT_BYTES);
                 let around = Surroundings {
                     service: Rc::clone(&service),
                     limits: door.limits.load(),

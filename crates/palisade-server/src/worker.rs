@@ -149,22 +149,17 @@ async fn work<S: Service>(
     let registry = Rc::new(Registry::default());
     let (deadlines, turns) = (palisade_proxy::Deadlines::start(), Turns::start());
     tokio::task::spawn_local(async move { tick.run().await });
-    let accepting: Vec<_> = entrances
-        .into_iter()
-        .map(|entrance| {
-            let (door, service) = (Arc::clone(&door), Rc::clone(&service));
-            let (registry, deadlines, turns) = (Rc::clone(&registry), Rc::clone(&deadlines), Rc::clone(&turns));
-            tokio::task::spawn_local(accept::run(entrance, door, service, registry, deadlines, turns))
-        })
-        .collect();
+    for entrance in entrances {
+        let (door, service) = (Arc::clone(&door), Rc::clone(&service));
+        let (registry, deadlines, turns) = (Rc::clone(&registry), Rc::clone(&deadlines), Rc::clone(&turns));
+        // It ends with the worker, or when that drains.
+        tokio::task::spawn_local(accept::run(entrance, door, service, registry, deadlines, turns));
+    }
     // The channel closes when the worker is stopped.
     while let Some(command) = inbox.recv().await {
         match command {
             Command::Tell(tell) => tell(&service),
-            Command::Drain => {
-                accepting.iter().for_each(tokio::task::JoinHandle::abort);
-                registry.drain();
-            }
+            Command::Drain => registry.drain(),
         }
     }
 }

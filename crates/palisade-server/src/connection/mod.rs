@@ -50,7 +50,7 @@ use crate::tls::Tls;
 
 pub use self::arrived::{Arrived, Duplex, Upgrade};
 pub use self::body::{BodyError, RequestBody};
-pub(crate) use self::registry::Registry;
+pub(crate) use self::registry::{Place, Registry};
 pub(crate) use self::turns::Turns;
 
 /// What answers the requests of a worker's connections.

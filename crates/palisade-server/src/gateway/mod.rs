@@ -138,6 +138,10 @@ impl Gateway {
         if malformed.is_some() && connection.engine == Engine::H2 {
             return Err(NoAnswer::Malformed(h2::Reason::PROTOCOL_ERROR.into()));
         }
+        if protocol == Protocol::Http10 {
+            // It knows no upgrade (RFC 9110 section 7.8).
+            head.sift(&mut |name| name != b"upgrade");
+        }
         // Taken for text once: each time they are looked through.
         let (target, authority) = (&*target, &*authority);
         let live = self.live();

@@ -112,20 +112,14 @@ impl<T: Transport> Conn<T> {
             }
             if self.parser.has_begun() {
                 self.times.head(&self.limits);
-            } else if draining {
-                return Poll::Ready(Err(Over::Left));
             }
             let Some(io) = &mut self.io else { return Poll::Ready(Err(Over::Left)) };
             match Scratch::take().poll_fill(io, context, HEAD_BYTES) {
                 Poll::Ready(Ok([]) | Err(_)) => return Poll::Ready(Err(Over::Left)),
                 Poll::Ready(Ok(bytes)) => self.input.extend_from_slice(bytes),
-                Poll::Pending => match ready!(self.times.poll(context)) {
-                    Late::Connection(over) => return Poll::Ready(Err(over)),
-                    // Nobody waits for a body before a head.
-                    Late::Body => return Poll::Ready(Err(Over::Left)),
-                    // Idle connections are many.
-                    Late::Buffers => (self.input, self.outbox) = (BytesMut::new(), Outbox::default()),
-                },
+                // A request that is there already is still answered.
+                Poll::Pending if draining && !self.parser.has_begun() => return Poll::Ready(Err(Over::Left)),
+                Poll::Pending => return self.poll_times(context).map(Err),
             }
         }
     }
@@ -159,20 +153,21 @@ impl<T: Transport> Conn<T> {
         !self.decoder.is_complete() || !self.input.is_empty()
     }
 
-    /// Whether the rest of the body is known to be short, or nothing is known against it.
+    /// Whether the rest of the body is known to be short, or nothing is known against it. Who waits
+    /// for a 100 may send its body or the next request, so that nobody knows what comes.
     pub(super) fn can_drain(&self, bytes_max: u64) -> bool {
-        let failed = matches!(self.body, BodyState::Failed(_));
-        !failed && self.decoder.remaining().is_none_or(|bytes| bytes <= bytes_max)
+        self.body == BodyState::Flowing && self.decoder.remaining().is_none_or(|bytes| bytes <= bytes_max)
     }
 
     /// Reads the rest of the body and throws it away. False if it doesn't end soon.
     pub(super) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut left = super::DRAINED_MAX;
         loop {
-            match ready!(self.poll_body(context)) {
-                None => return Poll::Ready(true),
-                Some(Err(_)) => return Poll::Ready(false),
-                Some(Ok(frame)) => {
+            match self.poll_body(context) {
+                Poll::Pending => return self.poll_times(context).map(|_| false),
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(false),
+                Poll::Ready(Some(Ok(frame))) => {
                     let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                     match left.checked_sub(bytes) {
                         Some(rest) => left = rest,
@@ -193,16 +188,25 @@ impl<T: Transport> Conn<T> {
                 Poll::Pending => break,
             }
         }
-        match ready!(self.times.poll(context)) {
-            Late::Connection(over) => Poll::Ready(over),
-            Late::Body => {
-                self.fail(BodyError::TooSlow);
-                if let Some(reader) = self.reader.take() {
-                    reader.wake();
+        self.poll_times(context)
+    }
+
+    /// Ready when the connection's time is over. A body that comes too slowly only fails: the
+    /// service may still answer, and the answer has a time of its own.
+    fn poll_times(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+        loop {
+            match ready!(self.times.poll(context)) {
+                Late::Connection(over) => return Poll::Ready(over),
+                Late::Body => {
+                    self.times.end_body();
+                    self.fail(BodyError::TooSlow);
+                    if let Some(reader) = self.reader.take() {
+                        reader.wake();
+                    }
                 }
-                Poll::Pending
+                // Idle connections are many.
+                Late::Buffers => (self.input, self.outbox) = (BytesMut::new(), Outbox::default()),
             }
-            Late::Buffers => Poll::Pending,
         }
     }
 
@@ -217,10 +221,7 @@ impl<T: Transport> Conn<T> {
             Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Over::Left)),
             Poll::Pending => {
                 self.times.wait_answer();
-                match ready!(self.times.poll(context)) {
-                    Late::Connection(over) => Poll::Ready(Err(over)),
-                    Late::Body | Late::Buffers => Poll::Pending,
-                }
+                self.poll_times(context).map(Err)
             }
         }
     }
@@ -269,19 +270,10 @@ impl<T: Transport> Conn<T> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(self.fail(BodyError::Disconnected)))),
                 Poll::Ready(Ok(bytes)) => self.times.came(bytes),
                 Poll::Pending => {
+                    // The connection's own task looks at the times; it wakes whoever reads.
                     self.times.wait_body();
-                    return match self.times.poll(context) {
-                        Poll::Ready(Late::Body) => Poll::Ready(Some(Err(self.fail(BodyError::TooSlow)))),
-                        // Seen again by whoever watches.
-                        Poll::Ready(Late::Connection(_) | Late::Buffers) => {
-                            context.waker().wake_by_ref();
-                            Poll::Pending
-                        }
-                        Poll::Pending => {
-                            self.reader = Some(context.waker().clone());
-                            Poll::Pending
-                        }
-                    };
+                    self.reader = Some(context.waker().clone());
+                    return Poll::Pending;
                 }
             }
         }

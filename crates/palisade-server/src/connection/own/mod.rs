@@ -135,6 +135,9 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let switches = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    // Said in the head, so that nobody sends another request here.
+    let keeps = conn.with(|conn| conn.can_drain(DRAINED_MAX));
+    let asked = Asked { persistent: asked.persistent && keeps, ..asked };
     let mut outgoing = conn.with(|conn| conn.begin_answer(|outbox| Outgoing::begin(answer, asked, outbox)));
     let sent = poll_fn(|context| outgoing.poll(context, conn)).await?;
     let outgoing = outgoing.ended();
@@ -176,7 +179,7 @@ fn arrive<T: Transport, S>(
         target::parse(&method, target).ok_or(Over::Refuse(Reason::HttpMalformed, None))?;
     let line = Line { method: &method, protocol, authority: authority.as_deref(), target: &target };
     let malformed = framing::check(&line, &fields).err();
-    let (give, upgrade) = if fields.get("upgrade").is_some() {
+    let (give, upgrade) = if version == Version::Http11 && fields.get("upgrade").is_some() {
         let (give, take) = oneshot::channel();
         (Some(give), Some(Upgrade::new(async move { take.await.ok() })))
     } else {

@@ -19,6 +19,11 @@ pub(super) fn parse(method: &Method, target: Text) -> Option<Target> {
         return Some(Target { authority: Some(target), target: Text::default() });
     }
     let text = &*target;
+    // A fragment is nobody's but the client's: some readers end the target there. One in a path is
+    // told apart there.
+    if text.split_once('?').is_some_and(|(_, query)| query.contains('#')) {
+        return None;
+    }
     if text.starts_with('/') || text == "*" {
         return Some(Target { authority: None, target });
     }
@@ -41,6 +46,8 @@ mod tests {
         for (line, expected) in [
             ("GET /a?b", "- /a?b"),
             ("GET //a", "- //a"),
+            ("GET /a?b#c", "none"),
+            ("GET /a#b", "- /a#b"),
             ("OPTIONS *", "- *"),
             ("GET http://a/b?c", "a /b?c"),
             ("GET HTTPS://a:1/b", "a:1 /b"),

@@ -110,6 +110,11 @@ impl Times {
         }
     }
 
+    /// Nobody waits for the body any more.
+    pub(super) fn end_body(&mut self) {
+        self.body.moved(0, Instant::now());
+    }
+
     /// Bytes of the body came.
     pub(super) fn came(&mut self, bytes: usize) {
         moved(&mut self.body, bytes);

@@ -361,3 +361,58 @@ async fn a_cut_answer_never_ends_like_a_whole_one() {
     })
     .await;
 }
+
+/// A body that doesn't come must not take the time away from an answer that isn't read.
+#[tokio::test(start_paused = true)]
+async fn who_neither_sends_nor_reads_is_cut_in_time() {
+    locally(async {
+        for framing in ["Content-Length: 1000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+            let mut client = Client::connect(Engine::H1);
+            client.send(format!("POST /both HTTP/1.1\r\nHost: a\r\n{framing}")).await;
+            let close = (&mut client.serving).await.unwrap();
+            assert_eq!(close, Some(Close::Reset), "{framing}");
+            assert!(client.began.elapsed().as_secs() < 30, "{:?}", client.began.elapsed());
+            let limits = [ConnectionLimit::SlowBody, ConnectionLimit::SlowReader].map(|limit| client.limit(limit));
+            assert_eq!(limits, [1, 1], "{framing}");
+        }
+    })
+    .await;
+}
+
+/// Nobody knows whether a client that waits for a 100 sends its body after a refusal, or the next
+/// request.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_after_a_refusal_that_no_body_was_sent_for() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 44\r\nExpect: 100-continue\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("connection: close\r\n"), "{answer}");
+        client.send(GET).await;
+        assert_eq!(client.rest().await.0, b"");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_a_long_body_says_that_it_is_the_last() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").await;
+        let answer = client.answer().await;
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    })
+    .await;
+}
+
+/// What is left of a refused body is waited for no longer than any body.
+#[tokio::test(start_paused = true)]
+async fn a_refused_body_that_does_not_come_ends_the_connection() {
+    both(async || {
+        let mut client = Client::connect(Engine::H1);
+        client.send("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc").await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 413"));
+        assert!(client.rest().await.1 <= 6);
+    })
+    .await;
+}

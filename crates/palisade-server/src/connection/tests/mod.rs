@@ -91,6 +91,12 @@ impl Service for Scripted {
                 Err(error) => answer.status = error.reason().map_or(StatusCode::IM_A_TEAPOT, Reason::status),
             },
             "/unread" => answer.status = StatusCode::PAYLOAD_TOO_LARGE,
+            "/both" => {
+                // As an application does that answers while it still wants to read.
+                let mut body = request.body;
+                tokio::task::spawn_local(async move { while let Some(Ok(_)) = body.frame().await {} });
+                answer.body = Zeros::new(50 << 20);
+            }
             "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
             "/large" => answer.body = Zeros::new(10 << 20),
             "/cut" => answer.body = Zeros::cut(PIECE),
