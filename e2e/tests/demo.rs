@@ -7,6 +7,8 @@ use e2e::{Launch, Wire};
 #[tokio::test]
 async fn the_demo_serves_the_reference_application() {
     let gateway = Launch::demo().start().await;
+    // What it says for people and what it says for programs come by two ways, in no order.
+    gateway.says("Ctrl-C ends everything").await;
     let said = gateway.said();
     assert!(said.contains(&gateway.public.to_string()), "the address is not shown:\n{said}");
     for (path, part) in [
