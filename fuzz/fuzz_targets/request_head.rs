@@ -7,9 +7,9 @@ use std::net::Ipv6Addr;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use palisade_server::connection::framing::{Line, Malformed, check};
-use palisade_tower::asked;
 use palisade_server::connection::message::{Fault, Followed, Follower};
 use palisade_server::limits::Limits;
+use palisade_tower::asked;
 
 palisade_fuzz::target!(law);
 
@@ -228,10 +228,7 @@ fn agrees(seen: &Seen<'_>) {
         target: parts.uri.path(),
     };
     let found = check(&line, &parts.headers);
-    assert!(
-        !matches!(found, Err(Malformed::Length | Malformed::Encoding)),
-        "what was followed has one length"
-    );
+    assert!(!matches!(found, Err(Malformed::Length | Malformed::Encoding)), "what was followed has one length");
     let naive = seen.has_one_host() && seen.has_a_path() && seen.keeps_its_fields() && seen.is_a_whole_handshake();
     assert_eq!(found.is_ok(), naive, "{found:?}");
 }
