@@ -329,8 +329,8 @@ enum Heard {
     Something,
 }
 
-/// Waits for the head; an error of nothing means that the time is up. It runs anew while the request's body is still being sent: an upload
-/// may take longer than an answer.
+/// Waits for the head; an error of nothing means that the time is up. The time runs anew while the
+/// request's body is still being sent: an upload may take longer than an answer.
 async fn wait<T, E>(sent: impl Future<Output = Result<T, E>>, terms: &Terms<'_>) -> Result<T, Option<E>> {
     let mut sent = pin!(sent);
     let frames = || terms.progress.map_or(0, |progress| progress.frames());

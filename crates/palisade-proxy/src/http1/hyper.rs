@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use palisade_http1::Limits;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, spawn_local};
 
@@ -24,7 +25,10 @@ use crate::server::{Flight, Server};
 use crate::settings::Timeouts;
 use crate::wire::{Meter, Wire};
 
-use super::{HEAD_MAX, Switched};
+use super::Switched;
+
+/// The largest head of an answer, and with it the read buffer.
+const HEAD_MAX: usize = Limits::ANSWER.head_bytes_max;
 
 /// A connection without a request.
 pub(crate) struct Idle<B: 'static> {

@@ -13,9 +13,6 @@ use crate::wire::Wire;
 pub(crate) use self::exchange::{Exchange, NoHead};
 pub(crate) use self::line::{Counted, Line};
 
-/// The largest head of an answer.
-const HEAD_MAX: usize = 64 * 1024;
-
 /// A connection without a request.
 pub(crate) enum Idle<B: 'static> {
     Own(Box<Line>),
