@@ -7,32 +7,12 @@
 
 use bytes::BytesMut;
 use palisade_fuzz::agree::agree;
-use palisade_fuzz::engine::{self, Event, Head, list};
+use palisade_fuzz::engine::{self, BOUNDLESS, Event, Head, SMALL, list};
 use palisade_fuzz::strict;
 use palisade_http1::{Decoded, Decoder, Fault, Limits, RequestParser, Version};
 use palisade_server::connection::message::{self, Follower};
 
 palisade_fuzz::target!(law);
-
-/// Sizes that short inputs reach.
-const SMALL: Limits = Limits {
-    head_bytes_max: 400,
-    fields_max: 8,
-    target_bytes_max: 40,
-    chunk_line_bytes_max: 24,
-    chunk_extension_bytes_max: 32,
-    trailer_bytes_max: 64,
-};
-
-/// Sizes that no input reaches.
-const BOUNDLESS: Limits = Limits {
-    head_bytes_max: 1 << 30,
-    fields_max: 1 << 30,
-    target_bytes_max: 1 << 30,
-    chunk_line_bytes_max: 1 << 30,
-    chunk_extension_bytes_max: 1 << 30,
-    trailer_bytes_max: 1 << 30,
-};
 
 fn law(input: &[u8]) {
     let boundless = read(input, input.len(), BOUNDLESS);
@@ -174,15 +154,7 @@ fn by_engine(input: &[u8], piece: usize, limits: Limits) -> Vec<Told> {
 }
 
 fn by_follower(input: &[u8], piece: usize, limits: Limits) -> Vec<Told> {
-    let mut follower = Follower::new(&palisade_server::limits::Limits {
-        head_bytes_max: limits.head_bytes_max,
-        fields_max: limits.fields_max,
-        target_bytes_max: limits.target_bytes_max,
-        chunk_line_bytes_max: limits.chunk_line_bytes_max,
-        chunk_extension_bytes_max: limits.chunk_extension_bytes_max,
-        trailer_bytes_max: limits.trailer_bytes_max,
-        ..palisade_server::limits::Limits::default()
-    });
+    let mut follower = Follower::new(limits);
     let (mut told, mut at) = (Vec::new(), 0);
     for mut bytes in input.chunks(piece) {
         while !bytes.is_empty() {

@@ -6,25 +6,12 @@ use std::net::Ipv6Addr;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
+use palisade_fuzz::engine::SMALL;
 use palisade_server::connection::framing::{Line, Malformed, check};
 use palisade_server::connection::message::{Fault, Followed, Follower};
-use palisade_server::limits::Limits;
 use palisade_tower::asked;
 
 palisade_fuzz::target!(law);
-
-/// Sizes that short inputs reach.
-fn limits() -> Limits {
-    Limits {
-        head_bytes_max: 400,
-        fields_max: 8,
-        target_bytes_max: 40,
-        chunk_line_bytes_max: 24,
-        chunk_extension_bytes_max: 32,
-        trailer_bytes_max: 64,
-        ..Limits::default()
-    }
-}
 
 fn law(input: &[u8]) {
     let (events, heads) = follow(input, 1);
@@ -62,7 +49,7 @@ enum Event {
 
 /// Follows the input in pieces of this size. Where heads begin and end is exact for pieces of one.
 fn follow(input: &[u8], piece: usize) -> (Vec<Event>, Vec<(usize, usize)>) {
-    let mut follower = Follower::new(&limits());
+    let mut follower = Follower::new(SMALL);
     let (mut events, mut heads) = (Vec::new(), Vec::new());
     let (mut at, mut start, mut in_head) = (0, 0, true);
     for mut bytes in input.chunks(piece) {

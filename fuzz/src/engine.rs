@@ -4,6 +4,26 @@ use bytes::BytesMut;
 use http::HeaderMap;
 use palisade_http1::{Decoded, Decoder, Fault, Fields, Framing, Limits, Piece};
 
+/// Sizes that short inputs reach.
+pub const SMALL: Limits = Limits {
+    head_bytes_max: 400,
+    fields_max: 8,
+    target_bytes_max: 40,
+    chunk_line_bytes_max: 24,
+    chunk_extension_bytes_max: 32,
+    trailer_bytes_max: 64,
+};
+
+/// Sizes that no input reaches.
+pub const BOUNDLESS: Limits = Limits {
+    head_bytes_max: 1 << 30,
+    fields_max: 1 << 30,
+    target_bytes_max: 1 << 30,
+    chunk_line_bytes_max: 1 << 30,
+    chunk_extension_bytes_max: 1 << 30,
+    trailer_bytes_max: 1 << 30,
+};
+
 /// What is read of a connection, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -19,18 +19,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How slowly bodies and readers may be.
     pub pace: PaceRule,
-    /// Bytes of a head, request line and final blank line included.
-    pub head_bytes_max: usize,
-    /// Fields of a head.
-    pub fields_max: usize,
-    /// Bytes of a request target.
-    pub target_bytes_max: usize,
-    /// Bytes of the line that gives a chunk's size.
-    pub chunk_line_bytes_max: usize,
-    /// Bytes of chunk extensions in one message.
-    pub chunk_extension_bytes_max: usize,
-    /// Bytes of a message's trailers.
-    pub trailer_bytes_max: usize,
+    /// How large the parts of a request may be.
+    pub message: palisade_http1::Limits,
     /// Bytes read and thrown away after the last answer, so that closing doesn't destroy it.
     pub linger_bytes_max: usize,
     /// How long that may take.
@@ -98,12 +88,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             pace: PaceRule::default(),
-            head_bytes_max: 32 << 10,
-            fields_max: 100,
-            target_bytes_max: 8 << 10,
-            chunk_line_bytes_max: 256,
-            chunk_extension_bytes_max: 4 << 10,
-            trailer_bytes_max: 8 << 10,
+            message: palisade_http1::Limits::default(),
             linger_bytes_max: 64 << 10,
             linger: Duration::from_secs(2),
             connections_max: 10_000,

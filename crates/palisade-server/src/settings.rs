@@ -23,7 +23,7 @@ pub(crate) fn limits(snapshot: &Snapshot) -> Limits {
         first_byte: app.header_timeout,
         head: app.header_timeout,
         idle: app.idle_timeout,
-        head_bytes_max: app.header_bytes_max,
+        message: palisade_http1::Limits { head_bytes_max: app.header_bytes_max, ..palisade_http1::Limits::default() },
         connections_max: app.connections_max,
         connections_per_address_max: u32::try_from(app.connections_per_address_max).unwrap_or(u32::MAX),
         h2: H2Limits {
@@ -91,7 +91,11 @@ mod tests {
             let (snapshot, _) = load(&Inputs::text("test.toml", text), Seed([0; 16])).map_err(|_| "config").unwrap();
             let limits = limits(&snapshot);
             assert_eq!([limits.first_byte, limits.head], [Duration::from_secs(3); 2]);
-            assert_eq!((limits.head_bytes_max, limits.h2.header_list_bytes_max), (bytes, bytes as u32), "{max_header}");
+            assert_eq!(
+                (limits.message.head_bytes_max, limits.h2.header_list_bytes_max),
+                (bytes, bytes as u32),
+                "{max_header}"
+            );
             assert_eq!(limits.h2.continuations_max, continuations, "{max_header}");
         }
     }

@@ -36,7 +36,7 @@ pub(crate) async fn serve<T: Transport, S: Service>(
     let mut connection = http1::Builder::new()
         .half_close(false)
         .header_read_timeout(None)
-        .max_buf_size(limits.head_bytes_max + BEYOND_HEAD)
+        .max_buf_size(limits.message.head_bytes_max + BEYOND_HEAD)
         .serve_connection(watch, service_fn(|request| ask(Rc::clone(&asking), request)))
         .with_upgrades();
     let mut place = None;

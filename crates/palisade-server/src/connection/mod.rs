@@ -157,18 +157,6 @@ async fn speak<T: Transport, S: Service>(
     }
 }
 
-/// The bounds of messages that the engine keeps.
-fn framing_limits(limits: &Limits) -> palisade_http1::Limits {
-    palisade_http1::Limits {
-        head_bytes_max: limits.head_bytes_max,
-        fields_max: limits.fields_max,
-        target_bytes_max: limits.target_bytes_max,
-        chunk_line_bytes_max: limits.chunk_line_bytes_max,
-        chunk_extension_bytes_max: limits.chunk_extension_bytes_max,
-        trailer_bytes_max: limits.trailer_bytes_max,
-    }
-}
-
 /// Finds the protocol: by ALPN after the TLS handshake, else by the first bytes.
 async fn open<S>(mut socket: TcpStream, around: &Surroundings<S>) -> Option<(Socket, Engine, BytesMut)> {
     let counters = &around.counters;

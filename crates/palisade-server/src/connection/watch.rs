@@ -80,7 +80,7 @@ impl<T: Transport> Watch<T> {
             io,
             limits: Arc::clone(limits),
             exchange: Arc::clone(exchange),
-            follower: Follower::new(limits),
+            follower: Follower::new(limits.message),
             times: Times {
                 opened: now,
                 fresh: true,

@@ -40,7 +40,6 @@ use crate::connection::{Arrived, BodyError, Connection, RequestBody, Service, Up
 use crate::counters::Engine;
 use crate::ending::{Endable, Ending, Ends};
 use crate::health;
-use crate::limits::Limits;
 use crate::live::{Group, Live, Plan, timeouts};
 use crate::memory::{Memory, Pressure};
 use crate::panic::{Panicked, caught};
@@ -338,7 +337,7 @@ fn closing(mut answer: GatewayAnswer) -> GatewayAnswer {
 
 /// Bounds of HTTP/2 that an engine of HTTP/1.1 keeps on the wire: fields, and bytes of the target.
 fn oversized(head: &dyn Head, target: &str) -> Option<Refusal> {
-    let limits = Limits::default();
+    let limits = palisade_http1::Limits::default();
     if target.len() > limits.target_bytes_max {
         return Some(Refusal::new(Reason::HttpTargetTooLong));
     }

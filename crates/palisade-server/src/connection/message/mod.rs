@@ -12,13 +12,12 @@
 //! trailers, which come too late to say where the body ends, neither may stand (RFC 9110 §6.5.1).
 
 use memchr::memchr;
-
-use crate::limits::Limits;
+use palisade_http1::Limits;
 
 /// Follows the requests of one connection.
 #[derive(Debug)]
 pub struct Follower {
-    sizes: Sizes,
+    limits: Limits,
     stage: Stage,
     /// The beginning of a line that isn't complete.
     line: Vec<u8>,
@@ -47,16 +46,6 @@ pub enum Fault {
     HeadTooLarge,
     /// The request target is too long.
     TargetTooLong,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    head: usize,
-    fields: usize,
-    target: usize,
-    chunk_line: usize,
-    extensions: usize,
-    trailers: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +86,9 @@ const AROUND_TARGET: usize = METHOD_BYTES_MAX + " ".len() + " HTTP/1.1\r\n".len(
 
 impl Follower {
     /// Before the first byte of a connection.
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
-            sizes: Sizes {
-                head: limits.head_bytes_max,
-                fields: limits.fields_max,
-                target: limits.target_bytes_max,
-                chunk_line: limits.chunk_line_bytes_max,
-                extensions: limits.chunk_extension_bytes_max,
-                trailers: limits.trailer_bytes_max,
-            },
+            limits,
             stage: Stage::Start,
             line: Vec::new(),
             bytes: 0,
@@ -209,8 +191,8 @@ impl Follower {
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes += bytes;
         match self.stage {
-            Stage::Field if self.bytes > self.sizes.head => Err(Fault::HeadTooLarge),
-            Stage::Trailer if self.bytes > self.sizes.trailers => Err(Fault::Malformed),
+            Stage::Field if self.bytes > self.limits.head_bytes_max => Err(Fault::HeadTooLarge),
+            Stage::Trailer if self.bytes > self.limits.trailer_bytes_max => Err(Fault::Malformed),
             Stage::Start
             | Stage::RequestLine
             | Stage::Field
@@ -226,8 +208,8 @@ impl Follower {
     /// A line without an end must still be able to become a good one.
     fn check_partial(&self) -> Result<(), Fault> {
         match self.stage {
-            Stage::Start | Stage::RequestLine => check_length(&self.line, self.sizes.target),
-            Stage::ChunkSize if self.line.len() > self.sizes.chunk_line => Err(Fault::Malformed),
+            Stage::Start | Stage::RequestLine => check_length(&self.line, self.limits.target_bytes_max),
+            Stage::ChunkSize if self.line.len() > self.limits.chunk_line_bytes_max => Err(Fault::Malformed),
             Stage::ChunkEnd if self.line != b"\r" => Err(Fault::Malformed),
             Stage::Field
             | Stage::Length(_)
@@ -242,19 +224,19 @@ impl Follower {
     fn end_line(&mut self, line: &[u8]) -> Result<(), Fault> {
         if matches!(self.stage, Stage::Start | Stage::RequestLine) {
             // First, as for a line that isn't complete: how it arrives must not matter.
-            check_length(line, self.sizes.target)?;
+            check_length(line, self.limits.target_bytes_max)?;
         }
         let line = line.strip_suffix(b"\r\n").ok_or(Fault::Malformed)?;
         self.stage = match self.stage {
             Stage::Start if line.is_empty() => Stage::RequestLine,
             Stage::Start | Stage::RequestLine => {
-                self.framing.version = request_line(line, self.sizes.target)?;
+                self.framing.version = request_line(line, self.limits.target_bytes_max)?;
                 Stage::Field
             }
             Stage::Field if line.is_empty() => self.framing.body()?,
             Stage::Field => {
                 self.fields += 1;
-                if self.fields > self.sizes.fields {
+                if self.fields > self.limits.fields_max {
                     return Err(Fault::HeadTooLarge);
                 }
                 let (name, value) = field(line)?;
@@ -262,12 +244,12 @@ impl Follower {
                 Stage::Field
             }
             Stage::ChunkSize => {
-                if line.len() + 2 > self.sizes.chunk_line {
+                if line.len() + 2 > self.limits.chunk_line_bytes_max {
                     return Err(Fault::Malformed);
                 }
                 let (size, extension) = chunk_size(line)?;
                 self.extensions += extension;
-                if self.extensions > self.sizes.extensions {
+                if self.extensions > self.limits.chunk_extension_bytes_max {
                     return Err(Fault::Malformed);
                 }
                 self.bytes = 0;

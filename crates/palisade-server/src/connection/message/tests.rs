@@ -13,7 +13,7 @@ fn check(text: &[u8], expected: &str) {
 }
 
 fn run(text: &[u8], piece: usize) -> String {
-    let mut follower = Follower::new(&Limits::default());
+    let mut follower = Follower::new(Limits::default());
     let mut out = Vec::new();
     for mut bytes in text.chunks(piece.max(1)) {
         while !bytes.is_empty() {
@@ -198,7 +198,7 @@ fn sizes_are_limited_on_both_sides() {
 #[test]
 fn what_comes_before_a_fault_may_pass() {
     let good = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
-    let followed = Follower::new(&Limits::default()).follow(format!("{good}+1\r\nx\r\n").as_bytes());
+    let followed = Follower::new(Limits::default()).follow(format!("{good}+1\r\nx\r\n").as_bytes());
     assert_eq!(followed, Followed { used: good.len(), fault: Some(Fault::Malformed) });
 }
 

@@ -18,10 +18,10 @@ use palisade_proxy::{Deadlines, Hints};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::times::{Late, Times};
+use crate::connection::Close;
 use crate::connection::arrived::Duplex;
 use crate::connection::body::{BodyError, Intake};
 use crate::connection::stream::{Scratch, Transport};
-use crate::connection::{Close, framing_limits};
 use crate::counters::{ConnectionLimit, Counters};
 use crate::limits::Limits;
 
@@ -87,13 +87,12 @@ const LARGE_BYTES: usize = 64 << 10;
 
 impl<T: Transport> Conn<T> {
     pub(super) fn new(io: T, first: BytesMut, limits: &Arc<Limits>, deadlines: &Rc<Deadlines>) -> Self {
-        let sizes = framing_limits(limits);
         Self {
             io: Some(io),
             input: first,
             outbox: Outbox::default(),
-            parser: RequestParser::new(sizes),
-            decoder: Decoder::new(Framing::None, &sizes),
+            parser: RequestParser::new(limits.message),
+            decoder: Decoder::new(Framing::None, &limits.message),
             limits: Arc::clone(limits),
             times: Times::new(limits, deadlines),
             body: BodyState::Flowing,
@@ -126,7 +125,7 @@ impl<T: Transport> Conn<T> {
 
     /// A request's head was read, and its body follows.
     pub(super) fn begin_request(&mut self, framing: Framing, expects_continue: bool, counters: &Arc<Counters>) {
-        self.decoder = Decoder::new(framing, &framing_limits(&self.limits));
+        self.decoder = Decoder::new(framing, &self.limits.message);
         // Who sends the body without waiting needs no 100.
         let waits = expects_continue && !self.decoder.is_complete() && self.input.is_empty();
         self.body = if waits { BodyState::Expected } else { BodyState::Flowing };
