@@ -7,10 +7,7 @@
 //!
 //! The caller's own changes come after these, so that `Connection` can't remove what it adds.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use palisade_core::{Head, HeaderEdits, Single};
 
@@ -18,19 +15,11 @@ use crate::retry::Payload;
 use crate::trailers::Trailers;
 use crate::websocket::{self, Accept};
 
-/// Fields that no `Connection` may name: they belong to the message, or to the handshake that
-/// `Connection` itself announces.
-const NEVER_NAMED: [HeaderName; 9] = [
-    HOST,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    COOKIE,
-    AUTHORIZATION,
-    SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION,
-];
+/// Fields that no `Connection` may name: to remove them would change the message.
+const NEVER_NAMED: [&[u8]; 5] = [b"host", b"content-length", b"content-type", b"cookie", b"authorization"];
+
+/// The same for all that begin so: they are the handshake that `Connection` itself announces.
+const HANDSHAKE: &[u8] = b"sec-websocket-";
 
 /// A head that breaks a rule on which every reader must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +88,7 @@ pub fn prepare(
         remove_hop_by_hop(head, edits)?;
         if prepared.upgrade.is_some() {
             websocket::switch(edits);
-        } else if takes_trailers(head) {
+        } else if lists(head, &TE, b"trailers") {
             edits.set(TE, HeaderValue::from_static("trailers"));
             edits.set(CONNECTION, HeaderValue::from_static("te"));
         }
@@ -116,10 +105,6 @@ pub fn prepare(
         prepared.trailers = Trailers::announced(head, keep, edits);
     }
     Ok(prepared)
-}
-
-fn takes_trailers(head: &dyn Head) -> bool {
-    lists(head, &TE, b"trailers")
 }
 
 /// Whether a field that is a list has an element, in any case.
@@ -191,6 +176,12 @@ fn remove_hop_by_hop(head: &dyn Head, edits: &mut HeaderEdits) -> Result<(), Mal
     result
 }
 
+/// Whether a `Connection` must not name this field, in any case.
+pub fn is_never_named(token: &[u8]) -> bool {
+    NEVER_NAMED.iter().any(|name| token.eq_ignore_ascii_case(name))
+        || token.get(..HANDSHAKE.len()).is_some_and(|start| start.eq_ignore_ascii_case(HANDSHAKE))
+}
+
 /// Removes what a `Connection` names.
 fn remove_named(value: &[u8], edits: &mut HeaderEdits) -> Result<(), Malformed> {
     for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -198,10 +189,10 @@ fn remove_named(value: &[u8], edits: &mut HeaderEdits) -> Result<(), Malformed> 
         if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
             continue;
         }
+        if is_never_named(token) {
+            return Err(Malformed::Connection);
+        }
         if let Ok(name) = HeaderName::from_bytes(token) {
-            if NEVER_NAMED.contains(&name) {
-                return Err(Malformed::Connection);
-            }
             edits.remove(name);
         }
     }
@@ -282,6 +273,7 @@ mod tests {
             (Method::GET, 200, "transfer-encoding: gzip, chunked", "TransferEncoding"),
             (Method::GET, 200, "transfer-encoding: chunked | transfer-encoding: chunked", "TransferEncoding"),
             (Method::GET, 200, "connection: content-type | content-type: text/html", "Connection"),
+            (Method::GET, 101, "connection: upgrade, Sec-WebSocket-Extensions | upgrade: websocket", "Connection"),
         ] {
             let (fields, mut edits) = (headers(before), HeaderEdits::none());
             let seen = match receive(&method, StatusCode::from_u16(status).unwrap(), &fields, &mut edits) {

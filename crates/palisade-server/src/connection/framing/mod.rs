@@ -24,6 +24,7 @@ use std::fmt;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use palisade_core::{Head, Protocol};
+use palisade_proxy::hop;
 
 /// What is wrong with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl<'a> Found<'a> {
             }
             b"connection" => {
                 for token in tokens(value) {
-                    if is_never_hop_by_hop(token) {
+                    if hop::is_never_named(token) {
                         return Err(Malformed::Connection);
                     }
                     self.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
@@ -240,17 +241,6 @@ fn parse_length(digits: &[u8]) -> Option<i64> {
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
-
-/// Fields that a `Connection` must not name: removing them would change the message, or take the
-/// handshake apart that `Connection` itself announces.
-fn is_never_hop_by_hop(token: &[u8]) -> bool {
-    [&b"host"[..], b"content-length", b"content-type", b"cookie", b"authorization"]
-        .iter()
-        .any(|name| token.eq_ignore_ascii_case(name))
-        || token.get(..SEC_WEBSOCKET.len()).is_some_and(|start| start.eq_ignore_ascii_case(SEC_WEBSOCKET))
-}
-
-const SEC_WEBSOCKET: &[u8] = b"sec-websocket-";
 
 /// 16 bytes in base64: 22 characters and two signs of padding (RFC 6455 §4.1).
 fn is_key(key: &[u8]) -> bool {
