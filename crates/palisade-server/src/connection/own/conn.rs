@@ -209,7 +209,7 @@ impl<T: Transport> Conn<T> {
         }
     }
 
-    /// Whether more of an answer may be put in.
+    /// Where an answer is put.
     pub(super) fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -318,6 +318,10 @@ impl<T: Transport> Hints for Shared<T> {
     /// Only links are hints; what else a 103 holds is about an answer that may still change.
     fn hint(&self, fields: &Fields) {
         self.with(|conn| {
+            // Who doesn't take those before has no use for more.
+            if !conn.outbox.has_room() {
+                return;
+            }
             let out = conn.outbox.buffer();
             write::status_line(out, StatusCode::EARLY_HINTS);
             Writable::write(fields, out, &mut |name| name == b"link");

@@ -405,6 +405,21 @@ async fn an_answer_before_a_long_body_says_that_it_is_the_last() {
     .await;
 }
 
+/// Hints are worth nothing to a client that doesn't take them, and must not pile up for it.
+#[tokio::test(start_paused = true)]
+async fn hints_that_are_not_taken_are_dropped() {
+    locally(async {
+        let mut client = Client::connect(Engine::H1);
+        client.send("GET /hints HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let (bytes, _) = client.rest().await;
+        let text = String::from_utf8(bytes).unwrap();
+        let hints = text.matches("HTTP/1.1 103 ").count();
+        assert!((1..10).contains(&hints), "{hints}");
+        assert_eq!(found(text.as_bytes()), "103 ".repeat(hints) + "200");
+    })
+    .await;
+}
+
 /// What is left of a refused body is waited for no longer than any body.
 #[tokio::test(start_paused = true)]
 async fn a_refused_body_that_does_not_come_ends_the_connection() {

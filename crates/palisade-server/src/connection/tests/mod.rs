@@ -100,6 +100,12 @@ impl Service for Scripted {
             "/slow" => tokio::time::sleep(Duration::from_secs(600)).await,
             "/large" => answer.body = Zeros::new(10 << 20),
             "/cut" => answer.body = Zeros::cut(PIECE),
+            "/hints" => {
+                let link = format!("GET / HTTP/1.1\r\nLink: </{}>; rel=preload\r\n\r\n", "a".repeat(8_000));
+                let mut parser = palisade_http1::RequestParser::new(palisade_http1::Limits::default());
+                let fields = parser.parse(&mut link.as_bytes().into()).unwrap().unwrap().fields;
+                (0..100).for_each(|_| request.hints.as_ref().unwrap().hint(&fields));
+            }
             "/quiet" => answer.body = Zeros::quiet(2 * PIECE),
             "/tunnel" => {
                 let upgrade = request.upgrade.unwrap();
