@@ -10,7 +10,7 @@ use palisade_fuzz::agree::agree;
 use palisade_fuzz::engine::{self, BOUNDLESS, Event, Head, SMALL, list};
 use palisade_fuzz::strict;
 use palisade_http1::{Decoded, Decoder, Fault, Limits, RequestParser, Version};
-use palisade_server::connection::message::{self, Follower};
+use palisade_server::connection::message::Follower;
 
 palisade_fuzz::target!(law);
 
@@ -164,11 +164,7 @@ fn by_follower(input: &[u8], piece: usize, limits: Limits) -> Vec<Told> {
             let followed = follower.follow(bytes);
             at += followed.used;
             if let Some(fault) = followed.fault {
-                told.push(Told::Fault(match fault {
-                    message::Fault::Malformed => Fault::Malformed,
-                    message::Fault::HeadTooLarge => Fault::HeadTooLarge,
-                    message::Fault::TargetTooLong => Fault::TargetTooLong,
-                }));
+                told.push(Told::Fault(fault));
                 return told;
             }
             bytes = &bytes[followed.used..];

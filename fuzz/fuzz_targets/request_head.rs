@@ -7,8 +7,9 @@ use std::net::Ipv6Addr;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use palisade_fuzz::engine::SMALL;
+use palisade_http1::Fault;
 use palisade_server::connection::framing::{Line, Malformed, check};
-use palisade_server::connection::message::{Fault, Followed, Follower};
+use palisade_server::connection::message::{Followed, Follower};
 use palisade_tower::asked;
 
 palisade_fuzz::target!(law);

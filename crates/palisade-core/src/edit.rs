@@ -136,11 +136,7 @@ impl HeaderEdits {
 
     /// Adds the changes of `later` after these.
     pub fn extend(&mut self, mut later: Self) {
-        if self.edits.is_empty() {
-            *self = later;
-        } else {
-            self.take(&mut later);
-        }
+        self.take(&mut later);
     }
 
     /// Adds the changes of `later` after these and leaves it empty, with its memory.

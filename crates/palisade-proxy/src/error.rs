@@ -81,7 +81,7 @@ pub enum BodyError {
     #[error("the application's answer broke off")]
     Cut(#[source] Box<dyn Error + Send + Sync>),
     /// Its framing broke.
-    #[error("the application's answer is framed in no way")]
+    #[error("the application's answer is malformed")]
     Malformed(#[source] Box<dyn Error + Send + Sync>),
     /// Nothing came for too long.
     #[error("the application's answer paused for too long")]

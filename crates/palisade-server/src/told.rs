@@ -157,11 +157,7 @@ fn port(authority: &str, secure: bool) -> HeaderValue {
 }
 
 fn port_of(authority: &str, secure: bool) -> u16 {
-    if !authority.as_bytes().contains(&b':') {
-        return if secure { 443 } else { 80 };
-    }
-    let port = authority.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    port.and_then(|(_, port)| port.parse().ok()).unwrap_or(if secure { 443 } else { 80 })
+    split(authority).and_then(|(_, port)| port).unwrap_or(if secure { 443 } else { 80 })
 }
 
 #[cfg(test)]

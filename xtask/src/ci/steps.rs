@@ -1,10 +1,9 @@
 //! The steps, in order: what is quick comes first.
 
 use super::{Done, fuzz, supply};
+use crate::bench::instructions;
 use crate::command::{command, run};
 use crate::failure::Failure;
-
-use crate::bench::instructions;
 use crate::root::Root;
 use crate::{gen_docs, packages};
 

@@ -7,8 +7,11 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 
 use palisade_core::{Reason, Refusal, RequestId};
+use palisade_http1::Fault;
 use palisade_tower::clock;
 use palisade_tower::render::{self, Audience};
+
+use crate::counters::ConnectionLimit;
 
 /// The bytes of a refusal.
 pub(crate) fn refusal(reason: Reason) -> Vec<u8> {
@@ -31,6 +34,15 @@ pub(crate) fn refusal(reason: Reason) -> Vec<u8> {
 fn entropy() -> u128 {
     let half = || u128::from(RandomState::new().hash_one(0_u8));
     half() << 64 | half()
+}
+
+/// The reason of a fault's refusal, and the limit that acted, if one did.
+pub(crate) fn refusal_of(fault: Fault) -> (Reason, Option<ConnectionLimit>) {
+    match fault {
+        Fault::Malformed => (Reason::HttpMalformed, None),
+        Fault::HeadTooLarge => (Reason::HttpHeadTooLarge, Some(ConnectionLimit::HeadSize)),
+        Fault::TargetTooLong => (Reason::HttpTargetTooLong, Some(ConnectionLimit::TargetSize)),
+    }
 }
 
 #[cfg(test)]

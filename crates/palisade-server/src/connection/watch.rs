@@ -21,10 +21,12 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use palisade_core::Reason;
+use palisade_http1::Fault;
 use tokio::time::{Instant, Sleep};
 
+use super::answer;
 use super::exchange::Exchange;
-use super::message::{Fault, Followed, Follower};
+use super::message::{Followed, Follower};
 use super::pace::Pace;
 use super::stream::{Scratch, Transport};
 use crate::counters::ConnectionLimit;
@@ -131,7 +133,7 @@ impl<T: Transport> Watch<T> {
         }
         let Followed { used, fault } = self.follower.follow(bytes);
         if let Some(fault) = fault {
-            let (reason, limit) = refusal_of(fault);
+            let (reason, limit) = answer::refusal_of(fault);
             if !self.follower.is_in_body() {
                 return Err(self.end(Ending::Refuse(reason, limit)));
             }
@@ -286,9 +288,9 @@ impl<T: Transport> Watch<T> {
             return Ok(true);
         }
         let (reason, limit) = match bytes.get(9..12) {
-            Some(b"431") => refusal_of(Fault::HeadTooLarge),
-            Some(b"414") => refusal_of(Fault::TargetTooLong),
-            Some(_) | None => refusal_of(Fault::Malformed),
+            Some(b"431") => answer::refusal_of(Fault::HeadTooLarge),
+            Some(b"414") => answer::refusal_of(Fault::TargetTooLong),
+            Some(_) | None => answer::refusal_of(Fault::Malformed),
         };
         self.ending = Some(Ending::Refuse(reason, limit));
         Ok(false)
@@ -377,14 +379,5 @@ impl<T: Transport> Write for Watch<T> {
             Poll::Pending if watch.exchange.is_tunnel() => Poll::Pending,
             Poll::Pending => watch.write_blocked(context),
         }
-    }
-}
-
-/// The reason of a fault's refusal, and the limit that acted, if one did.
-fn refusal_of(fault: Fault) -> (Reason, Option<ConnectionLimit>) {
-    match fault {
-        Fault::Malformed => (Reason::HttpMalformed, None),
-        Fault::HeadTooLarge => (Reason::HttpHeadTooLarge, Some(ConnectionLimit::HeadSize)),
-        Fault::TargetTooLong => (Reason::HttpTargetTooLong, Some(ConnectionLimit::TargetSize)),
     }
 }

@@ -12,7 +12,7 @@
 //! trailers, which come too late to say where the body ends, neither may stand (RFC 9110 §6.5.1).
 
 use memchr::memchr;
-use palisade_http1::Limits;
+use palisade_http1::{Fault, Limits};
 
 /// Follows the requests of one connection.
 #[derive(Debug)]
@@ -35,17 +35,6 @@ pub struct Followed {
     pub used: usize,
     /// What may not, right after them.
     pub fault: Option<Fault>,
-}
-
-/// What the follower can't let pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It has two readings, or none.
-    Malformed,
-    /// The head is too large or has too many fields.
-    HeadTooLarge,
-    /// The request target is too long.
-    TargetTooLong,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

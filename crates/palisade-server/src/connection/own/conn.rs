@@ -13,15 +13,15 @@ use http::StatusCode;
 use http_body::Frame;
 use palisade_core::Reason;
 use palisade_http1::write::{self, Writable};
-use palisade_http1::{Decoded, Decoder, Fault, Fields, Framing, Outbox, Piece, Request, RequestParser};
+use palisade_http1::{Decoded, Decoder, Fields, Framing, Outbox, Piece, Request, RequestParser};
 use palisade_proxy::{Deadlines, Hints};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::times::{Late, Times};
-use crate::connection::Close;
 use crate::connection::arrived::Duplex;
 use crate::connection::body::{BodyError, Intake};
 use crate::connection::stream::{Scratch, Transport};
+use crate::connection::{Close, answer};
 use crate::counters::{ConnectionLimit, Counters};
 use crate::limits::Limits;
 
@@ -107,7 +107,10 @@ impl<T: Transport> Conn<T> {
             match self.parser.parse(&mut self.input) {
                 Ok(Some(request)) => return Poll::Ready(Ok(request)),
                 Ok(None) => {}
-                Err(fault) => return Poll::Ready(Err(refuse(fault))),
+                Err(fault) => {
+                    let (reason, limit) = answer::refusal_of(fault);
+                    return Poll::Ready(Err(Over::Refuse(reason, limit)));
+                }
             }
             if self.parser.has_begun() {
                 self.times.head(&self.limits);
@@ -374,14 +377,5 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Rejoined<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
-/// The refusal of what is no request, and the limit that acted, if one did.
-fn refuse(fault: Fault) -> Over {
-    match fault {
-        Fault::Malformed => Over::Refuse(Reason::HttpMalformed, None),
-        Fault::HeadTooLarge => Over::Refuse(Reason::HttpHeadTooLarge, Some(ConnectionLimit::HeadSize)),
-        Fault::TargetTooLong => Over::Refuse(Reason::HttpTargetTooLong, Some(ConnectionLimit::TargetSize)),
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct Times {
     phase: Phase,
     rule: PaceRule,
     idle: Duration,
-    pub(super) body: Pace,
-    pub(super) answer: Pace,
+    body: Pace,
+    answer: Pace,
 }
 
 /// What is waited for.
