@@ -127,24 +127,6 @@ impl Fields {
         out.put_slice(self.block.get(run).unwrap_or_default());
     }
 
-    /// The fields of a map, one block of bytes for all of them.
-    pub fn from_map(map: &HeaderMap) -> Self {
-        let around = b": \r\n".len();
-        let bytes = map.iter().map(|(name, value)| name.as_str().len() + value.len() + around).sum();
-        let mut block = BytesMut::with_capacity(bytes);
-        let mut entries = Vec::with_capacity(map.len());
-        for (name, value) in map {
-            let name_at = block.len();
-            field(&mut block, name.as_str(), value.as_bytes());
-            let value_at = name_at + name.as_str().len() + b": ".len();
-            // A map of 4 GiB is not whole, which is better than wrong.
-            if block.len() <= Entry::END_MAX {
-                entries.push(Entry::new(name_at, name.as_str().len(), value_at, value.len()));
-            }
-        }
-        Self { block: block.freeze(), entries }
-    }
-
     fn name(&self, entry: &Entry) -> &[u8] {
         part(&self.block, entry.name_at, entry.name_bytes)
     }

@@ -70,11 +70,6 @@ impl Writable for HeaderMap {
     }
 }
 
-/// All fields of a table, in their order.
-pub fn fields(out: &mut BytesMut, fields: &Fields) {
-    fields.write(out, |_| true);
-}
-
 /// A head with its changes: what came and is kept, then what is sent beside it. Of the former only
 /// those fields that `keep` lets through.
 pub fn edited(out: &mut BytesMut, head: &dyn Writable, edits: &HeaderEdits, keep: &mut dyn FnMut(&[u8]) -> bool) {

@@ -123,7 +123,10 @@ impl Side {
                 let message = messages.last_mut().unwrap();
                 match decoder.decode(buffer)? {
                     Decoded::Piece(Piece::Data(data)) => message.body.extend_from_slice(&data),
-                    Decoded::Piece(Piece::Trailers(map)) => message.trailers = list(&Fields::from_map(&map)),
+                    Decoded::Piece(Piece::Trailers(map)) => {
+                        message.trailers =
+                            map.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
+                    }
                     Decoded::More => return Ok(()),
                     Decoded::End => *body = None,
                 }
