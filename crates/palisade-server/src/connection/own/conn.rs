@@ -101,11 +101,15 @@ impl<T: Transport> Conn<T> {
         }
     }
 
-    /// The next request.
-    pub(super) fn poll_head(&mut self, context: &mut Context<'_>, draining: bool) -> Poll<Result<Request, Over>> {
+    /// The next request. `None` if it didn't come at once: the buffers are given back.
+    pub(super) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        draining: bool,
+    ) -> Poll<Result<Option<Request>, Over>> {
         loop {
             match self.parser.parse(&mut self.input) {
-                Ok(Some(request)) => return Poll::Ready(Ok(request)),
+                Ok(Some(request)) => return Poll::Ready(Ok(Some(request))),
                 Ok(None) => {}
                 Err(fault) => {
                     let (reason, limit) = answer::refusal_of(fault);
@@ -121,7 +125,7 @@ impl<T: Transport> Conn<T> {
                 Poll::Ready(Ok(bytes)) => self.input.extend_from_slice(bytes),
                 // A request that is there already is still answered.
                 Poll::Pending if draining && !self.parser.has_begun() => return Poll::Ready(Err(Over::Left)),
-                Poll::Pending => return self.poll_times(context).map(Err),
+                Poll::Pending => return self.poll_late(context).map(|over| over.map_or(Ok(None), Err)),
             }
         }
     }
@@ -193,12 +197,21 @@ impl<T: Transport> Conn<T> {
         self.poll_times(context)
     }
 
-    /// Ready when the connection's time is over. A body that comes too slowly only fails: the
-    /// service may still answer, and the answer has a time of its own.
+    /// Ready when the connection's time is over.
     fn poll_times(&mut self, context: &mut Context<'_>) -> Poll<Over> {
         loop {
+            if let Some(over) = ready!(self.poll_late(context)) {
+                return Poll::Ready(over);
+            }
+        }
+    }
+
+    /// The same, and ready without an end when the buffers were given back. A body that comes too
+    /// slowly only fails: the service may still answer, and the answer has a time of its own.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Option<Over>> {
+        loop {
             match ready!(self.times.poll(context)) {
-                Late::Connection(over) => return Poll::Ready(over),
+                Late::Connection(over) => return Poll::Ready(Some(over)),
                 Late::Body => {
                     self.times.end_body();
                     self.fail(BodyError::TooSlow);
@@ -207,7 +220,10 @@ impl<T: Transport> Conn<T> {
                     }
                 }
                 // Idle connections are many.
-                Late::Buffers => (self.input, self.outbox) = (BytesMut::new(), Outbox::default()),
+                Late::Buffers => {
+                    (self.input, self.outbox) = (BytesMut::new(), Outbox::default());
+                    return Poll::Ready(None);
+                }
             }
         }
     }

@@ -67,14 +67,14 @@ pub(crate) async fn serve<T: Transport, S: Service>(
 ) -> Option<(T, Close)> {
     let place = poll_fn(|context| Poll::Ready(registry.enter(context))).await;
     let over = loop {
-        let head = poll_fn(|context| conn.with(|conn| conn.poll_head(context, place.is_draining()))).await;
-        let request = match head {
-            Ok(request) => request,
+        let request = match head(&conn, &place).await {
+            Ok(Some(request)) => request,
+            Ok(None) => continue,
             Err(over) => break over,
         };
-        // On the heap while there is one: an idle connection has no room for it.
-        match Box::pin(exchange(&conn, request, &asking, &place)).await {
-            Ok(Then::Keep) => conn.with(|conn| conn.rest()),
+        // On the heap while there are any: an idle connection has no room for them.
+        match Box::pin(exchanges(&conn, request, &asking, &place)).await {
+            Ok(Then::Keep) => {}
             Ok(Then::Close(close)) => return conn.with(|conn| conn.take_io()).map(|io| (io, close)),
             Ok(Then::Gone) => return None,
             Err(over) => break over,
@@ -98,6 +98,30 @@ pub(crate) async fn serve<T: Transport, S: Service>(
         Over::Left => Close::Now,
     };
     Some((io, close))
+}
+
+async fn head<T: Transport>(conn: &Rc<Shared<T>>, place: &Place) -> Result<Option<Request>, Over> {
+    poll_fn(|context| conn.with(|conn| conn.poll_head(context, place.is_draining()))).await
+}
+
+/// Requests and their answers, as long as one follows the other at once.
+async fn exchanges<T: Transport, S: Service>(
+    conn: &Rc<Shared<T>>,
+    first: Request,
+    asking: &Asking<S>,
+    place: &Place,
+) -> Result<Then, Over> {
+    let mut request = first;
+    loop {
+        match exchange(conn, request, asking, place).await? {
+            Then::Keep => conn.with(|conn| conn.rest()),
+            then @ (Then::Close(_) | Then::Gone) => return Ok(then),
+        }
+        request = match head(conn, place).await? {
+            Some(request) => request,
+            None => return Ok(Then::Keep),
+        };
+    }
 }
 
 /// One request and its answer.
