@@ -51,8 +51,9 @@ pub(crate) const REDIRECT: &str = "redirect";
 /// A request's body on its way to the application.
 pub(crate) type ForwardedBody = Held<IntakeBody<RequestBody>>;
 
-/// An answer's body on its way to the client.
-pub(crate) type GatewayBody = ObservedBody<AnswerBody<Endable<ResponseBody<ForwardedBody>>>, ToTelemetry>;
+/// An answer's body on its way to the client. On the heap, since the answer is handed on a dozen times
+/// before it is sent.
+pub(crate) type GatewayBody = Box<ObservedBody<AnswerBody<Endable<ResponseBody<ForwardedBody>>>, ToTelemetry>>;
 
 /// One worker's half of the gateway.
 pub(crate) struct Gateway {
@@ -253,7 +254,7 @@ impl Gateway {
             record.stream = streams;
         }
         let body = AnswerBody::App(Endable::new(body, streams.then(|| self.ends())));
-        transit.answer(Answer { status, head, edits, body }, palisade_proxy::BodyError::reason, request)
+        transit.answer(Answer { status, head, edits, body }, palisade_proxy::BodyError::reason, request).map(Box::new)
     }
 
     /// Lets a request in, at once or after a wait in the queue. Webhooks always come in: whoever
@@ -310,7 +311,8 @@ impl Service for Gateway {
                 let id = known_as.get().unwrap_or_else(|| RequestId::new(clock::now().utc, 0));
                 let refusal = Refusal::new(Reason::InternalPanic);
                 let answer = Answer::from(render::refusal(&refusal, id, Audience::Program));
-                let body = |body| ObservedBody::unobserved(AnswerBody::Own(body), palisade_proxy::BodyError::reason);
+                let blame = palisade_proxy::BodyError::reason;
+                let body = |body| Box::new(ObservedBody::unobserved(AnswerBody::Own(body), blame));
                 Ok(answer.map(body).map_head(AnswerHead::from))
             }
         };
@@ -326,7 +328,7 @@ impl Service for Gateway {
 
 /// The answer to a ruling that ends a request here.
 fn end(transit: &mut Passing<'_>, ruling: Refused, head: &dyn Head) -> GatewayAnswer {
-    transit.end(ruling, head).map_head(AnswerHead::from)
+    transit.end(ruling, head).map(Box::new).map_head(AnswerHead::from)
 }
 
 /// The same answer, as the last one of its connection.
@@ -403,7 +405,7 @@ fn switch(
         spawn_local(carry(tunnel, upgrade, observation, ends));
     }
     let blame = palisade_proxy::BodyError::reason;
-    let body = ObservedBody::unobserved(AnswerBody::Own(Bytes::new()), blame);
+    let body = Box::new(ObservedBody::unobserved(AnswerBody::Own(Bytes::new()), blame));
     Answer { status, head, edits, body }
 }
 
