@@ -129,7 +129,7 @@ impl HeaderEdits {
         }
         self.named = self.named.with(mark);
         if self.edits.capacity() == 0 {
-            self.edits.reserve(USUAL);
+            self.edits = Vec::with_capacity(USUAL);
         }
         self.edits.push(edit);
     }
@@ -141,6 +141,9 @@ impl HeaderEdits {
 
     /// Adds the changes of `later` after these and leaves it empty, with its memory.
     pub fn take(&mut self, later: &mut Self) {
+        if later.edits.is_empty() {
+            return;
+        }
         if self.edits.is_empty() {
             std::mem::swap(self, later);
             return;

@@ -7,8 +7,14 @@ const STREAMS: [&[u8]; 4] =
 /// Whether an answer with this `Content-Type` is a stream of messages. Such an answer may pause for
 /// long, its latency is that of its first byte, and each message leaves at once and as it is.
 pub fn is_stream(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let essence = essence(content_type);
     STREAMS.iter().any(|stream| essence.eq_ignore_ascii_case(stream))
+}
+
+/// A `Content-Type` without its parameters (RFC 9110 section 8.3.1).
+pub fn essence(content_type: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
+    content_type.get(..end).unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use http::{Method, StatusCode};
 
 use crate::decision::Facts;
-use crate::head::Head;
+use crate::head::{Head, Single};
+use crate::media;
 use crate::{ClientIp, Identity, Now, Path, RequestId, Route};
 
 /// A borrowed look at a request's head and at what is known so far.
@@ -33,7 +34,7 @@ pub struct View<'a> {
     /// Who sent it, as far as earlier policies found out.
     pub identity: &'a Identity,
     /// The id in the answer, the record and every problem document.
-    pub request_id: RequestId,
+    pub request_id: &'a RequestId,
     /// What earlier policies left for later ones.
     pub facts: &'a Facts,
     /// When the head was complete.
@@ -72,12 +73,11 @@ pub struct ResponseView<'a> {
 
 impl ResponseView<'_> {
     /// The media type without its parameters, if there is exactly one `Content-Type`.
-    pub fn media_type(&self) -> Option<&str> {
-        let crate::Single::One(value) = self.head.single(&http::header::CONTENT_TYPE) else {
-            return None;
-        };
-        let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
-        Some(std::str::from_utf8(value.get(..end)?).ok()?.trim())
+    pub fn media_type(&self) -> Option<&[u8]> {
+        match self.head.single(&http::header::CONTENT_TYPE) {
+            Single::One(value) => Some(media::essence(value)),
+            Single::Absent | Single::Repeated => None,
+        }
     }
 }
 

@@ -102,9 +102,17 @@ pub(crate) fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Digits alone, below 2^63.
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    // No number of 19 digits is too large for 64 bits.
+    if value.is_empty() || value.len() > 19 {
         return None;
     }
-    let length = std::str::from_utf8(value).ok()?.parse::<u64>().ok()?;
-    i64::try_from(length).is_ok().then_some(length)
+    let mut number = 0;
+    for byte in value {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    i64::try_from(number).is_ok().then_some(number)
 }

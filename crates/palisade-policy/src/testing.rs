@@ -41,7 +41,7 @@ pub(crate) fn with_client<T>(request: &str, client: ClientIp, see: impl FnOnce(&
         protocol: if version == "HTTP/1.0" { Protocol::Http10 } else { Protocol::Http11 },
         route: &route,
         identity: &Identity::Anonymous,
-        request_id: RequestId::new(Utc::from_nanos(0), 0),
+        request_id: &RequestId::new(Utc::from_nanos(0), 0),
         facts: &Facts::none(),
         now: Now { monotonic: Monotonic::from_nanos(0), utc: Utc::from_nanos(0) },
     })

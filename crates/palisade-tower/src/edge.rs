@@ -154,8 +154,7 @@ impl Edge {
             now,
             request_id,
             // An id holds letters, digits and `._~-` only.
-            request_id_value: HeaderValue::from_bytes(request_id.as_str().as_bytes())
-                .unwrap_or(HeaderValue::from_static("")),
+            request_id_value: HeaderValue::from_bytes(request_id.as_bytes()).unwrap_or(HeaderValue::from_static("")),
             client_request_id: sent_id.filter(|_| !trusted),
             client,
             secure,

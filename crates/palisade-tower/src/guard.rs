@@ -200,26 +200,22 @@ pub fn dress(
     notes: Notes,
 ) -> Vec<Box<dyn Transformation>> {
     let Outline { status, length } = outline;
-    edits.extend(std::mem::take(&mut passage.response));
+    let Passage { identity, facts, response, asked, .. } = passage;
+    let view = View { identity, facts, ..*view };
+    edits.take(response);
     let mut rewritings = Vec::new();
     let mut wanted = HeaderEdits::none();
-    for question in view.route.questions.iter() {
-        if question.mode == Mode::Off {
-            continue;
-        }
+    for question in view.route.questions.iter().filter(|question| question.mode != Mode::Off) {
         let began = (notes == Notes::Full).then(clock::monotonic);
-        let begun = {
-            let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
-            let edited = Edited { head, edits };
-            let response = ResponseView { status, head: &edited, length };
-            match &question.policy {
-                Policy::Dress(policy) => {
-                    policy.dress(&view, &response, &mut wanted);
-                    None
-                }
-                Policy::Transform(policy) => policy.begin(&view, &response, &mut wanted),
-                Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
+        let edited = Edited { head, edits };
+        let response = ResponseView { status, head: &edited, length };
+        let begun = match &question.policy {
+            Policy::Dress(policy) => {
+                policy.dress(&view, &response, &mut wanted);
+                None
             }
+            Policy::Transform(policy) => policy.begin(&view, &response, &mut wanted),
+            Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
         };
         if question.mode == Mode::Enforce {
             edits.take(&mut wanted);
@@ -228,17 +224,28 @@ pub fn dress(
             wanted = HeaderEdits::none();
         }
         if let Some(began) = began {
-            passage.asked.push(asked(question, Answer::Allow(None), Some(span(view, began))));
+            asked.push(note(question, Answer::Allow(None), Some(span(&view, began))));
         }
     }
     rewritings
+}
+
+/// Whether there is nothing to act on, as mostly there isn't.
+fn says_nothing(decision: &Option<Decision>) -> bool {
+    match decision {
+        None => true,
+        Some(Decision::Allow(Effects { identity, facts, request, response, note })) => {
+            identity.is_none() && facts.is_empty() && request.is_empty() && response.is_empty() && note.is_none()
+        }
+        Some(Decision::Respond(_) | Decision::Refuse(_)) => false,
+    }
 }
 
 fn span(view: &View<'_>, began: Monotonic) -> (Duration, Duration) {
     (began.since(view.now.monotonic), clock::monotonic().since(began))
 }
 
-fn asked(question: &Question, answer: Answer, span: Option<(Duration, Duration)>) -> Asked {
+fn note(question: &Question, answer: Answer, span: Option<(Duration, Duration)>) -> Asked {
     Asked { policy: question.name, stage: question.stage, mode: question.mode, answer, span }
 }
 
@@ -251,6 +258,9 @@ impl Passage {
         span: Option<(Duration, Duration)>,
     ) -> Option<Ruling> {
         let full = span.is_some();
+        if !full && says_nothing(&decision) {
+            return None;
+        }
         let (answer, ruling) = match decision {
             None => (Answer::Silent, None),
             Some(Decision::Allow(effects)) => (Answer::Allow(self.absorb(effects, question.mode)), None),
@@ -265,7 +275,7 @@ impl Passage {
             Answer::Respond | Answer::Refuse(_) => true,
         };
         if notable || full {
-            self.asked.push(asked(question, answer, span));
+            self.asked.push(note(question, answer, span));
         }
         ruling
     }

@@ -255,7 +255,7 @@ impl Ruling {
 
 impl Sight<'_> {
     /// The view of a request about which nothing is known yet beyond its head.
-    fn view<'v>(&'v self, arrival: &Arrival, head: &'v dyn Head) -> View<'v> {
+    fn view<'v>(&'v self, arrival: &'v Arrival, head: &'v dyn Head) -> View<'v> {
         View {
             method: self.method,
             path: &self.path,
@@ -267,7 +267,7 @@ impl Sight<'_> {
             protocol: self.protocol,
             route: self.route,
             identity: &ANONYMOUS,
-            request_id: arrival.request_id,
+            request_id: &arrival.request_id,
             facts: &NO_FACTS,
             now: arrival.now,
         }

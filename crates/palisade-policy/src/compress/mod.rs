@@ -108,8 +108,9 @@ fn is_compressible(response: &ResponseView<'_>) -> bool {
 
 /// A type whose content is text, and no stream of messages: those are small, and their clients
 /// count on each one leaving as it is.
-fn is_text(media_type: &str) -> bool {
+fn is_text(media_type: &[u8]) -> bool {
     const PLAIN: [&str; 3] = ["application/json", "application/xml", "application/javascript"];
+    let Ok(media_type) = str::from_utf8(media_type) else { return false };
     let is_one_of = |types: &[&str]| types.iter().any(|known| media_type.eq_ignore_ascii_case(known));
     let Some((kind, subtype)) = media_type.split_once('/') else { return false };
     let suffix = subtype.rsplit_once('+').map_or("", |(_, suffix)| suffix);

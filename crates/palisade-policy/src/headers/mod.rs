@@ -40,19 +40,21 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'self'",
 );
 
-const SET_MAX: usize = 3;
-
-/// Other `x-nextjs-*` fields stay: the Next.js client reads them.
-static REMOVED: [HeaderName; 8] = [
-    SERVER,
-    VIA,
-    HeaderName::from_static("x-powered-by"),
-    HeaderName::from_static("x-aspnet-version"),
-    HeaderName::from_static("x-aspnetmvc-version"),
-    HeaderName::from_static("x-runtime"),
-    HeaderName::from_static("x-generator"),
-    HeaderName::from_static("x-nextjs-cache"),
-];
+/// The name of a field that only tells what runs behind the gateway. Other `x-nextjs-*` fields stay:
+/// the Next.js client reads them.
+fn removed(name: &[u8]) -> Option<HeaderName> {
+    Some(match name {
+        b"server" => SERVER,
+        b"via" => VIA,
+        b"x-powered-by" => HeaderName::from_static("x-powered-by"),
+        b"x-aspnet-version" => HeaderName::from_static("x-aspnet-version"),
+        b"x-aspnetmvc-version" => HeaderName::from_static("x-aspnetmvc-version"),
+        b"x-runtime" => HeaderName::from_static("x-runtime"),
+        b"x-generator" => HeaderName::from_static("x-generator"),
+        b"x-nextjs-cache" => HeaderName::from_static("x-nextjs-cache"),
+        _ => return None,
+    })
+}
 
 /// The question.
 pub fn compile() -> Vec<Question> {
@@ -70,30 +72,23 @@ impl Dress for Base {
         if response.status.is_informational() {
             return;
         }
-        edits.reserve(SET_MAX + REMOVED.len());
         edits.set(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         edits.set(REFERRER_POLICY, STRICT_ORIGIN);
         if wants_policy(response) {
             edits.set(CONTENT_SECURITY_POLICY_REPORT_ONLY, POLICY);
         }
-        // An answer has few fields: comparing their lengths is cheaper than looking each name up.
-        let mut found = [false; REMOVED.len()];
+        // An answer has few fields, and each is compared with one name at most.
         response.head.fields(&mut |name, _| {
-            for (removed, found) in REMOVED.iter().zip(&mut found) {
-                *found |= removed.as_str().as_bytes() == name;
+            if let Some(removed) = removed(name).filter(|_| edits.keeps(name)) {
+                edits.remove(removed);
             }
         });
-        for (removed, found) in REMOVED.iter().zip(found) {
-            if found {
-                edits.remove(removed.clone());
-            }
-        }
     }
 }
 
 /// A page without a policy of its own. On a worker's script a policy would govern the worker.
 fn wants_policy(response: &ResponseView<'_>) -> bool {
-    response.media_type().is_some_and(|media_type| media_type.eq_ignore_ascii_case("text/html"))
+    response.media_type().is_some_and(|media_type| media_type.eq_ignore_ascii_case(b"text/html"))
         && !response.head.has(&CONTENT_SECURITY_POLICY)
         && !response.head.has(&CONTENT_SECURITY_POLICY_REPORT_ONLY)
 }

@@ -31,7 +31,7 @@ fn decisions() {
     check("200\nContent-Type: text/html\nContent-Security-Policy-Report-Only: default-src 'none'", "");
     check(
         "200\nVia: 1.1 a\nServer: nginx\nServer: x\nX-Powered-By: Next.js\nX-NextJS-Cache: HIT\nx-nextjs-prerender: 1",
-        ",  - server,  - via,  - x-powered-by,  - x-nextjs-cache",
+        ",  - via,  - server,  - x-powered-by,  - x-nextjs-cache",
     );
     check(
         "200\nX-AspNet-Version: 4\nX-AspNetMvc-Version: 5\nX-Runtime: 0.1\nX-Generator: Drupal",

@@ -1,7 +1,7 @@
 //! One small policy of each shape, and a request to ask them about.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -103,6 +103,7 @@ pub(crate) fn request(text: &str) -> Request<()> {
 fn view<'a>(request: &'a Request<()>, path: &'a Path<'a>, route: &'a Route) -> View<'a> {
     static ANONYMOUS: Identity = Identity::Anonymous;
     static NONE: Facts = Facts::none();
+    static ID: LazyLock<RequestId> = LazyLock::new(|| RequestId::new(Utc::from_nanos(0), 0));
     View {
         method: request.method(),
         path,
@@ -114,7 +115,7 @@ fn view<'a>(request: &'a Request<()>, path: &'a Path<'a>, route: &'a Route) -> V
         protocol: Protocol::Http11,
         route,
         identity: &ANONYMOUS,
-        request_id: RequestId::new(Utc::from_nanos(0), 0),
+        request_id: &ID,
         facts: &NONE,
         now: clock::now(),
     }

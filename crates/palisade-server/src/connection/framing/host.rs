@@ -5,35 +5,28 @@ use std::net::Ipv6Addr;
 /// Whether `text` is a host name, an IPv4 address or an IPv6 address in brackets, and an optional
 /// port. No user, no path, no escape: nothing that one reader would cut off and another keep.
 pub(super) fn is_host(text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else {
-        return false;
-    };
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else {
-                return false;
-            };
-            if address.parse::<Ipv6Addr>().is_err() {
-                return false;
-            }
-            (None, port)
-        }
-        None => match text.find(':').and_then(|colon| text.split_at_checked(colon)) {
-            Some((host, port)) => (Some(host), port),
-            None => (Some(text), ""),
-        },
-    };
-    let name = host.is_none_or(|host| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-    });
-    name && match port.strip_prefix(':') {
-        Some(digits) => {
-            (1..=5).contains(&digits.len())
-                && digits.bytes().all(|byte| byte.is_ascii_digit())
-                && digits.parse::<u16>().is_ok()
-        }
-        None => port.is_empty(),
+    if let Some(rest) = text.strip_prefix(b"[") {
+        let Some((address, port)) = split_at(rest, b']') else { return false };
+        let is_address = std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        return is_address && port.strip_prefix(b":").map_or(port.is_empty(), is_port);
     }
+    let (name, port) = split_at(text, b':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let is_name =
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+    is_name && port.is_none_or(is_port)
+}
+
+/// What is before and after the first such byte.
+fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr::memchr(byte, text)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let number = |number, digit: &u8| number * 10 + u32::from(*digit - b'0');
+    (1..=5).contains(&digits.len())
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits.iter().fold(0, number) <= u32::from(u16::MAX)
 }
 
 #[cfg(test)]
