@@ -204,24 +204,25 @@ pub fn dress(
     let view = View { identity, facts, ..*view };
     edits.take(response);
     let mut rewritings = Vec::new();
-    let mut wanted = HeaderEdits::none();
+    // Empty, with the memory of what was taken.
+    let wanted = response;
     for question in view.route.questions.iter().filter(|question| question.mode != Mode::Off) {
         let began = (notes == Notes::Full).then(clock::monotonic);
         let edited = Edited { head, edits };
         let response = ResponseView { status, head: &edited, length };
         let begun = match &question.policy {
             Policy::Dress(policy) => {
-                policy.dress(&view, &response, &mut wanted);
+                policy.dress(&view, &response, wanted);
                 None
             }
-            Policy::Transform(policy) => policy.begin(&view, &response, &mut wanted),
+            Policy::Transform(policy) => policy.begin(&view, &response, wanted),
             Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
         };
         if question.mode == Mode::Enforce {
-            edits.take(&mut wanted);
+            edits.take(wanted);
             rewritings.extend(begun);
         } else {
-            wanted = HeaderEdits::none();
+            *wanted = HeaderEdits::none();
         }
         if let Some(began) = began {
             asked.push(note(question, Answer::Allow(None), Some(span(&view, began))));
