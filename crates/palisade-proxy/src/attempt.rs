@@ -108,6 +108,7 @@ impl<B: Streamable> Upstream<B> {
             Connection::Any => server.idle.borrow_mut().take(Idle::is_usable),
             Connection::New => None,
         };
+        let is_kept = kept.is_some();
         let idle = match kept {
             Some(idle) => idle,
             // On the heap, since it is rare and would make every request's future larger.
@@ -119,11 +120,12 @@ impl<B: Streamable> Upstream<B> {
                 Err(error) => return Err(self.not_connected(&flight, &error)),
             },
         };
-        match idle {
+        let answered = match idle {
             Idle::Own(line) => self.exchange(line, flight, message, terms).await,
             // On the heap: hyper's part of a request's future is larger than all the rest.
             Idle::Hyper(idle) => Box::pin(self.attempt_hyper(idle, flight, message, terms)).await,
-        }
+        };
+        if is_kept { answered } else { answered.map_err(Failed::on_new_connection) }
     }
 
     async fn dial(&self, server: &Rc<Server<B>>, timeouts: Timeouts) -> Result<Idle<B>, ConnectError> {
@@ -214,7 +216,9 @@ impl<B: Streamable> Upstream<B> {
         terms: &Terms<'_>,
     ) -> Result<Answered<B>, Failed> {
         let server = Rc::clone(&flight.server);
-        let line = match http2::pick(&server) {
+        let picked = http2::pick(&server);
+        let is_kept = picked.is_some();
+        let line = match picked {
             Some(line) => line,
             None => match Box::pin(http2::acquire(&server, self.tls.as_ref(), terms.timeouts)).await {
                 Ok(line) => {
@@ -242,8 +246,13 @@ impl<B: Streamable> Upstream<B> {
                 if matches!(error, NoHead::Late) {
                     lease.retire();
                 }
-                let heard = error.heard_of_stream();
-                Err(failed(error, heard, kept, terms.progress, message))
+                let (heard, is_refused) = (error.heard_of_stream(), error.is_refused_stream());
+                let failed = failed(error, heard, kept, terms.progress, message);
+                Err(match failed.cause {
+                    Cause::Closed if is_refused => Failed { cause: Cause::Unsent, ..failed },
+                    _ if is_kept => failed,
+                    _ => failed.on_new_connection(),
+                })
             }
         }
     }
@@ -388,6 +397,13 @@ impl<B> NoHead<B> {
         error.map_or(Self::Late, |error| Self::Error(Box::new(error)))
     }
 
+    /// Whether the server says that it did nothing with the request (RFC 9113 section 8.7).
+    fn is_refused_stream(&self) -> bool {
+        let Self::Error(error) = self else { return false };
+        let error = source::<h2::Error>(error.error());
+        error.is_some_and(|error| error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    }
+
     /// Whether an HTTP/2 server can have begun to answer. The frames of one stream aren't counted,
     /// but the error tells whose fault it was.
     fn heard_of_stream(&self) -> Heard {
@@ -402,6 +418,12 @@ impl<B> NoHead<B> {
 }
 
 impl Failed {
+    /// The same for a connection that had served nobody before.
+    fn on_new_connection(self) -> Self {
+        let cause = if self.cause == Cause::Closed { Cause::Crashed } else { self.cause };
+        Self { cause, ..self }
+    }
+
     fn late() -> Self {
         let failure = Failure::Upstream { reason: Reason::UpstreamTimeout, detail: "no answer in time".to_owned() };
         Self { cause: Cause::Other, failure }

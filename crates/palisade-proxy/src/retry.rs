@@ -2,8 +2,8 @@
 //!
 //! Only when the application can't have acted upon it: no connection was made, or the request was
 //! never written. A request whose connection closed before any byte of the answer may have been
-//! acted upon; it is sent again only if its method is idempotent and there is no body to replay.
-//! At most two more tries, and in all no more than a tenth of the requests of the last ten
+//! acted upon; it is sent again only if its method is idempotent and there is no body to replay,
+//! and after a new connection to another server only (ADR 8). At most two more tries, and in all no more than a tenth of the requests of the last ten
 //! seconds, so that a failing application isn't buried by its own clients.
 
 use std::time::Duration;
@@ -28,8 +28,11 @@ pub enum Cause {
     Connect,
     /// The connection was gone before the request was written.
     Unsent,
-    /// The connection closed after the request was written, before any byte of an answer.
+    /// A kept connection closed after the request was written, before any byte of an answer.
     Closed,
+    /// A new connection did. The server, or what the request does to it, is the cause; so only
+    /// another server is asked.
+    Crashed,
     /// Anything later or else: a byte of the answer came, the time was up, the answer was broken.
     Other,
 }
@@ -43,11 +46,21 @@ pub enum Payload {
     Streamed,
 }
 
-/// Whether a request that failed so may be sent again, the budget aside.
+impl Cause {
+    /// Whether the same server would fail in the same way.
+    pub const fn is_of_server(self) -> bool {
+        match self {
+            Self::Connect | Self::Crashed => true,
+            Self::Unsent | Self::Closed | Self::Other => false,
+        }
+    }
+}
+
+/// Whether a request that failed so may be sent again, the budget and the place aside.
 pub fn may_retry(cause: Cause, method: &Method, payload: Payload, retries: u32) -> bool {
     let safe = match cause {
         Cause::Connect | Cause::Unsent => true,
-        Cause::Closed => method.is_idempotent() && payload == Payload::Empty,
+        Cause::Closed | Cause::Crashed => method.is_idempotent() && payload == Payload::Empty,
         Cause::Other => false,
     };
     safe && retries < RETRIES_MAX
@@ -117,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_rule() {
-        use Cause::{Closed, Connect, Other, Unsent};
+        use Cause::{Closed, Connect, Crashed, Other, Unsent};
         use Payload::{Empty, Streamed};
         for (cause, method, payload, retries, expected) in [
             (Connect, Method::GET, Empty, 0, true),
@@ -130,6 +143,8 @@ mod tests {
             (Closed, Method::PUT, Streamed, 0, false),
             (Closed, Method::POST, Empty, 0, false),
             (Closed, Method::PATCH, Empty, 0, false),
+            (Crashed, Method::GET, Empty, 0, true),
+            (Crashed, Method::POST, Empty, 0, false),
             (Other, Method::GET, Empty, 0, false),
         ] {
             let seen = may_retry(cause, &method, payload, retries);

@@ -226,9 +226,8 @@ impl Trip {
         upstream: &Upstream<B>,
         now: Monotonic,
     ) -> bool {
-        // The only server that refused a connection will refuse the next one as well.
         let elsewhere = upstream.servers.len() > self.tried.count_ones() as usize;
-        if (cause == Cause::Connect && !elsewhere)
+        if (cause.is_of_server() && !elsewhere)
             || !may_retry(cause, method, payload, self.retries)
             || !upstream.budget.borrow_mut().retry(now)
         {

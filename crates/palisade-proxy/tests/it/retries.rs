@@ -96,13 +96,28 @@ fn never_after_a_byte_of_the_answer() {
 }
 
 #[test]
-fn at_most_two_more_tries() {
+fn a_server_that_closes_new_connections_is_asked_once() {
     both(|| {
         let app = upstream::Upstream::start(|_| Answer::close()).unwrap();
         run(async {
             let upstream = Upstream::new(settings(&[&app.url()]), ambient()).unwrap();
             let sent = send(&upstream, get("/")).await;
-            assert_eq!((sent.attempts.len(), app.seen().requests()), (3, 3));
+            assert_eq!((sent.attempts.len(), app.seen().requests()), (1, 1));
+            assert_eq!(outcome(sent).await, "upstream.reset");
+        });
+    });
+}
+
+#[test]
+fn at_most_two_more_tries_each_elsewhere() {
+    both(|| {
+        let apps = [(); 4].map(|()| upstream::Upstream::start(|_| Answer::close()).unwrap());
+        run(async {
+            let urls = apps.each_ref().map(upstream::Upstream::url);
+            let upstream = Upstream::new(settings(&urls.each_ref().map(String::as_str)), ambient()).unwrap();
+            let sent = send(&upstream, get("/")).await;
+            let asked: HashSet<_> = sent.attempts.iter().map(|attempt| attempt.server.clone()).collect();
+            assert_eq!((sent.attempts.len(), asked.len()), (3, 3));
             assert_eq!(outcome(sent).await, "upstream.reset");
         });
     });
@@ -111,13 +126,14 @@ fn at_most_two_more_tries() {
 #[test]
 fn retries_have_a_budget() {
     both(|| {
-        let app = upstream::Upstream::start(|_| Answer::close()).unwrap();
+        let apps = [(); 3].map(|()| upstream::Upstream::start(|_| Answer::close()).unwrap());
         run(async {
-            let upstream = Upstream::new(settings(&[&app.url()]), ambient()).unwrap();
+            let urls = apps.each_ref().map(upstream::Upstream::url);
+            let upstream = Upstream::new(settings(&urls.each_ref().map(String::as_str)), ambient()).unwrap();
             for _ in 0..50 {
                 assert_eq!(outcome(send(&upstream, get("/")).await).await, "upstream.reset");
             }
-            assert_eq!(app.seen().requests(), 60);
+            assert_eq!(apps.iter().map(|app| app.seen().requests()).sum::<usize>(), 60);
         });
     });
 }
