@@ -1,10 +1,11 @@
 //! One connection of the load generator: sends the same request again and again, reads answers.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use crate::chunked::LastChunk;
-use crate::{Moved, head, read, write};
+use crate::socket::{Socket, Transport};
+use crate::{Moved, head};
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Client {
     /// The socket.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// When the request under way was sent, or should have been.
     pub since_ns: u64,
     unsent_head: usize,
@@ -69,10 +70,8 @@ enum Reading {
 
 impl Client {
     /// Connects.
-    pub fn connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
+    pub fn connect(transport: &Transport, address: SocketAddr) -> io::Result<Self> {
+        let socket = transport.connect(address)?;
         let unread = Vec::new();
         Ok(Self { socket, since_ns: 0, unsent_head: 0, unsent_body: 0, status: 0, unread, reading: Reading::Head })
     }
@@ -92,28 +91,39 @@ impl Client {
                 0 => (&mut self.unsent_body, request.filler.as_slice()),
                 unsent => (&mut self.unsent_head, request.head.get(request.head.len() - unsent..).unwrap_or_default()),
             };
-            if *left == 0 {
-                return Progress::Waiting { unsent: false };
-            }
-            match write(&mut self.socket, bytes.get(..bytes.len().min(*left)).unwrap_or_default()) {
-                Moved::Some(sent) => *left -= sent,
-                Moved::Later => return Progress::Waiting { unsent: true },
+            let moved = match *left {
+                0 => self.socket.flush(),
+                left => self.socket.write(bytes.get(..bytes.len().min(left)).unwrap_or_default()),
+            };
+            match moved {
+                Moved::Some(sent) if *left > 0 => *left -= sent,
+                Moved::Some(_) | Moved::Later => return self.waiting(),
                 Moved::Closed => return Progress::Broken,
             }
         }
     }
 
-    /// Reads what is there.
+    /// Reads until there is nothing, or an answer is whole.
     pub fn pull(&mut self, buffer: &mut [u8]) -> Progress {
-        match read(&mut self.socket, buffer) {
-            Moved::Some(count) => self.take(buffer.get(..count).unwrap_or_default()),
-            Moved::Later => Progress::Waiting { unsent: self.unsent_head + self.unsent_body > 0 },
-            Moved::Closed => Progress::Broken,
+        loop {
+            match self.socket.read(buffer) {
+                Moved::Some(count) => {
+                    if let Some(status) = self.take(buffer.get(..count).unwrap_or_default()) {
+                        return Progress::Answered(status);
+                    }
+                }
+                Moved::Later => return self.waiting(),
+                Moved::Closed => return Progress::Broken,
+            }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Progress {
-        let waiting = Progress::Waiting { unsent: self.unsent_head + self.unsent_body > 0 };
+    fn waiting(&self) -> Progress {
+        Progress::Waiting { unsent: self.unsent_head + self.unsent_body > 0 || self.socket.is_behind() }
+    }
+
+    /// The status, once the answer is whole.
+    fn take(&mut self, bytes: &[u8]) -> Option<u16> {
         let joined;
         let mut bytes = bytes;
         if matches!(self.reading, Reading::Head) {
@@ -124,7 +134,7 @@ impl Client {
             }
             let Some(length) = head::length(bytes) else {
                 self.unread = bytes.to_vec();
-                return waiting;
+                return None;
             };
             let head = bytes.get(..length).unwrap_or_default();
             self.status = u16::try_from(head.get(9..12).map_or(0, head::number)).unwrap_or(0);
@@ -143,9 +153,9 @@ impl Client {
             Reading::Chunks(last) => last.ends(bytes),
         };
         if !is_whole {
-            return waiting;
+            return None;
         }
         self.reading = Reading::Head;
-        Progress::Answered(self.status)
+        Some(self.status)
     }
 }

@@ -1,8 +1,8 @@
 //! What stands on both sides of a proxy while it is measured: an application and a load generator.
 //!
 //! Both have to cost far less than any proxy, else they are what is measured. So: one thread, epoll,
-//! blocking nowhere, no HTTP library, and only the HTTP/1.1 that a well-behaved proxy sends. They
-//! trust their input and listen on loopback; nothing else may use them.
+//! blocking nowhere but in TLS handshakes, no HTTP library, and only the HTTP/1.1 that a well-behaved
+//! proxy sends. They trust their input and keep to loopback; nothing else may use them.
 
 pub mod chunked;
 pub mod client;
@@ -10,6 +10,8 @@ pub mod events;
 pub mod head;
 pub mod histogram;
 pub mod options;
+pub mod socket;
+mod tls;
 
 use std::io::{ErrorKind, Read, Write};
 

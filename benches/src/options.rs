@@ -1,8 +1,10 @@
-//! Options of the programs: `--name value`.
+//! Options of the programs: `--name value` or `--name`.
 
+use std::io;
 use std::str::FromStr;
 
 use crate::events::Wait;
+use crate::socket::Transport;
 
 /// What was typed.
 #[derive(Clone, Debug)]
@@ -28,6 +30,15 @@ impl Options {
 
     /// `--spin`
     pub fn wait(&self) -> Wait {
-        if self.0.iter().any(|word| word == "--spin") { Wait::Spinning } else { Wait::Asleep }
+        if self.has("--spin") { Wait::Spinning } else { Wait::Asleep }
+    }
+
+    /// `--tls`
+    pub fn transport(&self) -> io::Result<Transport> {
+        if self.has("--tls") { Transport::tls() } else { Ok(Transport::Plain) }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|word| word == name)
     }
 }

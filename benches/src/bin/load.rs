@@ -5,8 +5,8 @@
 //!   the request was due, so that a slow proxy can't hide behind its own queue.
 //! - `load idle`: one request on each connection, then they are held until standard input ends.
 //!
-//! `--to ADDRESS --connections N --seconds S --requests N --path P --body BYTES --spin`. Prints one
-//! line of JSON.
+//! `--to ADDRESS --connections N --seconds S --requests N --path P --body BYTES --spin --tls`. Prints
+//! one line of JSON.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
@@ -17,6 +17,7 @@ use benches::client::{Client, Progress, Request};
 use benches::events::{Events, Interest};
 use benches::histogram::Histogram;
 use benches::options::Options;
+use benches::socket::Transport;
 
 fn main() -> Result<(), String> {
     let options = Options::typed();
@@ -37,6 +38,7 @@ fn main() -> Result<(), String> {
     let is_held = matches!(arrivals, Arrivals::Once { .. });
     let events = Events::new(options.wait()).map_err(said)?;
     let mut load = Load {
+        transport: options.transport().map_err(said)?,
         address,
         request,
         arrivals,
@@ -72,6 +74,7 @@ enum Arrivals {
 }
 
 struct Load {
+    transport: Transport,
     address: SocketAddr,
     request: Request,
     arrivals: Arrivals,
@@ -92,7 +95,7 @@ struct Load {
 impl Load {
     fn connect(&mut self, connections: usize) -> io::Result<()> {
         for token in 0..connections {
-            let client = Client::connect(self.address)?;
+            let client = Client::connect(&self.transport, self.address)?;
             self.events.watch(&client.socket, token)?;
             self.clients.push(client);
             self.idle.push_back(token);
@@ -199,7 +202,7 @@ impl Load {
             }
             Progress::Broken => {
                 self.broken += 1;
-                *client = Client::connect(self.address)?;
+                *client = Client::connect(&self.transport, self.address)?;
                 self.events.watch(&client.socket, token)?;
             }
         }

@@ -1,4 +1,4 @@
-//! Load generators: ours for HTTP/1.1, `h2load` for HTTP/2, `wrk` within TLS.
+//! Load generators: ours for HTTP/1.1, within TLS too, `h2load` for HTTP/2.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
 }
 
-/// What a browser's requests look like to `wrk` and `h2load`; ours sends the same.
+/// What a browser's requests look like to `h2load`; ours sends these too.
 const FIELDS: [&str; 3] = [
     "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
     "accept: application/json, text/plain, */*",
@@ -61,6 +61,11 @@ impl Load {
         self.own(to, &words(&format!("closed --connections {} --seconds {seconds}", self.connections)))
     }
 
+    /// The same within TLS.
+    pub(crate) fn tls(&self, to: SocketAddr, seconds: f64) -> Result<Sample, Failure> {
+        self.own(to, &words(&format!("closed --tls --connections {} --seconds {seconds}", self.connections)))
+    }
+
     pub(crate) fn h2(&self, to: SocketAddr, seconds: f64) -> Result<Sample, Failure> {
         let connections = (self.connections / STREAMS).max(1).to_string();
         let said = self.run("h2load", |load| {
@@ -70,15 +75,6 @@ impl Load {
             load.arg(format!("http://{to}/"));
         })?;
         h2load(&said).ok_or_else(|| not_understood("h2load", &said))
-    }
-
-    pub(crate) fn tls(&self, to: SocketAddr, seconds: f64) -> Result<Sample, Failure> {
-        let said = self.run("wrk", |load| {
-            load.args(["-t1", "--latency", &format!("-c{}", self.connections), &format!("-d{}s", seconds.ceil())]);
-            load.args(FIELDS.iter().flat_map(|field| ["-H", field])).args(["-H", &format!("Host: {HOST}")]);
-            load.arg(format!("https://{to}/"));
-        })?;
-        wrk(&said).ok_or_else(|| not_understood("wrk", &said))
     }
 
     fn run(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> Result<String, Failure> {
@@ -130,25 +126,6 @@ fn h2load(said: &str) -> Option<Sample> {
     })
 }
 
-fn wrk(said: &str) -> Option<Sample> {
-    let line = |start: &str| said.lines().find_map(|line| line.trim().strip_prefix(start));
-    let word = |text: &str, at: usize| text.split_ascii_whitespace().nth(at).map(str::to_owned);
-    // 42 requests in 2.00s, 1.00MB read
-    let done: f64 = said.lines().find_map(|line| line.trim().split_once(" requests in "))?.0.parse().ok()?;
-    let per_second: f64 = line("Requests/sec:")?.trim().parse().ok()?;
-    let bad = |start| line(start).map_or(Some(0.0), |rest: &str| rest.trim().parse::<f64>().ok());
-    let errors = line("Socket errors:").map_or(0.0, |rest| {
-        rest.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<f64>().ok()).sum()
-    });
-    Some(Sample {
-        done: Some(done).filter(|done| *done > 0.0)?,
-        bad: bad("Non-2xx or 3xx responses:")? + errors,
-        seconds: done / per_second,
-        p50_us: microseconds(&word(line("50%")?, 0)?)?,
-        p99_us: microseconds(&word(line("99%")?, 0)?)?,
-    })
-}
-
 /// `1.23ms` in microseconds.
 fn microseconds(text: &str) -> Option<f64> {
     let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
@@ -179,21 +156,5 @@ time for request:      214us      5.09ms      1.50ms       290us    82.21%
         let sample = h2load(said).unwrap();
         assert_eq!((sample.done, sample.bad, sample.seconds, sample.p50_us), (40_000.0, 3.0, 2.0, 1_500.0));
         assert_eq!(h2load(&said.replace("40000 succeeded", "0 succeeded")), None);
-    }
-
-    #[test]
-    fn what_wrk_prints() {
-        let said = "\
-  Latency Distribution
-     50%    1.60ms
-     99%  950.00us
-  40000 requests in 2.00s, 50.00MB read
-  Socket errors: connect 0, read 1, write 2, timeout 0
-  Non-2xx or 3xx responses: 4
-Requests/sec:  20000.00
-";
-        let sample = Sample { done: 40_000.0, bad: 7.0, seconds: 2.0, p50_us: 1_600.0, p99_us: 950.0 };
-        assert_eq!(wrk(said), Some(sample));
-        assert_eq!(wrk("unable to connect"), None);
     }
 }

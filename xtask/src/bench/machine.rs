@@ -22,13 +22,8 @@ const ENTER: &str = "ip link set lo up; \
     exec \"$0\" \"$@\"";
 
 /// Programs that measure, and the packages that have them.
-const PROGRAMS: &[packages::Debian] = &[
-    ("taskset", "util-linux"),
-    ("ip", "iproute2"),
-    ("openssl", "openssl"),
-    ("wrk", "wrk"),
-    ("h2load", "nghttp2-client"),
-];
+const PROGRAMS: &[packages::Debian] =
+    &[("taskset", "util-linux"), ("ip", "iproute2"), ("openssl", "openssl"), ("h2load", "nghttp2-client")];
 
 /// Installs what measures.
 pub(crate) fn install(root: &Root) -> Result<(), Failure> {
