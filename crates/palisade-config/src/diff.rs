@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::Snapshot;
+use crate::document::default_of;
 
 /// A key whose effective value is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,16 @@ pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
 
 /// Those of the changes that a running gateway can't take over.
 pub fn restart_keys(changes: &[Change]) -> Vec<&Change> {
-    changes.iter().filter(|change| AT_START.contains(&change.key.as_str())).collect()
+    changes.iter().filter(|change| AT_START.contains(&change.key.as_str()) && change.is_felt()).collect()
+}
+
+impl Change {
+    /// Whether anything is different. What belongs to a table that isn't written has its default all
+    /// the same.
+    fn is_felt(&self) -> bool {
+        let default = default_of(&self.key);
+        self.before.as_ref().or(default.as_ref()) != self.after.as_ref().or(default.as_ref())
+    }
 }
 
 impl fmt::Display for Change {

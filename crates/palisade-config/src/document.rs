@@ -120,6 +120,21 @@ fn collect_key(inner: &KeyShape, written: Option<&Entry>, parent: &str, all: &mu
     }
 }
 
+/// The value that a key has unless it is written. `None` if it then has none.
+pub(crate) fn default_of(key: &str) -> Option<String> {
+    let mut shape = RawConfig::shape();
+    let mut default = None;
+    for name in split_key(key)? {
+        let Shape::Section(section) = shape else { return None };
+        let inner = section.keys.into_iter().find(|inner| inner.name == name)?;
+        (shape, default) = (inner.shape, Some(inner.presence));
+    }
+    match default? {
+        Presence::Default(value) => Some(show(&value)),
+        Presence::Optional | Presence::Required => None,
+    }
+}
+
 /// A value as it would be written, text without quotes when it stands alone.
 pub(crate) fn show(value: &Value) -> String {
     match value {

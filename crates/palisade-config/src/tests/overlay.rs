@@ -25,6 +25,11 @@ fn overlaid(over: &str) -> Snapshot {
     crate::load(&inputs, SEED).map_or_else(|report| panic!("{:?}", list(&report)), |(snapshot, _)| snapshot)
 }
 
+fn bare(rest: &str) -> Snapshot {
+    let inputs = Inputs::text("palisade.toml", format!("[app]\nupstream = \"http://127.0.0.1:3000\"\n{rest}"));
+    crate::load(&inputs, SEED).map_or_else(|report| panic!("{:?}", list(&report)), |(snapshot, _)| snapshot)
+}
+
 fn changes(over: &str) -> Vec<String> {
     diff(&overlaid(""), &overlaid(over)).iter().map(ToString::to_string).collect()
 }
@@ -86,6 +91,10 @@ fn some_keys_need_a_start() {
     check("[app]\nworkers = 3\nlisten = \"127.0.0.1:0\"", &["app.listen", "app.workers"]);
     check("[admin]\nlisten = false", &["admin.listen"]);
     check("[admin]\nhosts = [\"ops.example\"]", &["admin.hosts"]);
+    let changes = diff(&bare(""), &bare("[limits]\nper_ip = \"5/m\""));
+    assert!(restart_keys(&changes).is_empty(), "the table has the size that it would have had anyway: {changes:?}");
+    let changes = diff(&bare("[limits]\ntable = \"1MiB\""), &bare(""));
+    assert_eq!(restart_keys(&changes).len(), 1);
     check("[performance]\nqueue = \"1MiB\"\nmax_series = 100", &["performance.max_series", "performance.queue"]);
 }
 
