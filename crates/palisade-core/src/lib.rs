@@ -31,7 +31,7 @@ pub mod view;
 
 pub use address::{ClientIp, Network, Networks};
 pub use chain::chain;
-pub use charge::{Charge, Charges, KeyHash, Rate, Verdict};
+pub use charge::{Ban, Bound, Charge, Charges, KeyHash, Rate, Spend, Verdict, Verdicts};
 pub use decision::{Decision, Effects, Refusal, Reply};
 pub use edit::{Edit, Edited, HeaderEdits};
 pub use head::{Head, Sift, Single};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::charge::{Charges, Verdict};
+use crate::charge::{Charges, Verdicts};
 use crate::decision::Decision;
 use crate::edit::HeaderEdits;
 use crate::view::{ResponseView, View};
@@ -52,11 +52,11 @@ pub trait Inspect: Send + Sync {
 
 /// Spends counters.
 pub trait Meter: Send + Sync {
-    /// What this request would spend. Empty: the policy has nothing to say about it.
-    fn charges(&self, view: &View<'_>) -> Charges;
+    /// Adds what this request would spend. Nothing: the policy has nothing to say about it.
+    fn charges(&self, view: &View<'_>, charges: &mut Charges);
 
-    /// Answers from what the store said: one verdict per charge, in the same order.
-    fn decide(&self, view: &View<'_>, charges: &Charges, verdicts: &[Verdict]) -> Decision;
+    /// Answers from what the store said.
+    fn decide(&self, view: &View<'_>, charges: &Charges, verdicts: &Verdicts) -> Decision;
 }
 
 /// Loads one record.

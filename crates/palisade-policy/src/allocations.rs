@@ -4,8 +4,9 @@
 
 use allocation_counter::measure;
 use http::StatusCode;
+use palisade_core::charge::{State, step};
 use palisade_core::config::{Decode as _, Files, Node, Place, Problems, Setting, Table, Value};
-use palisade_core::{Decision, HeaderEdits, Policy, Question, ResponseView, Verdict, View};
+use palisade_core::{Charges, Decision, HeaderEdits, Policy, Question, ResponseView, Verdicts, View};
 
 use crate::Context;
 use crate::catalog::{Compiled, Raw, RawPolicies, compile};
@@ -38,9 +39,9 @@ fn is_allowed(questions: &[Question], view: &View<'_>) -> bool {
         let decision = match &question.policy {
             Policy::Inspect(policy) => policy.decide(view),
             Policy::Meter(policy) => {
-                let charges = policy.charges(view);
-                let verdicts: arrayvec::ArrayVec<Verdict, 16> =
-                    charges.iter().map(|charge| charge.rate.step(0, 0, charge.cost).0).collect();
+                let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
+                policy.charges(view, &mut charges);
+                step(&charges, &mut [State::default(); 8], &mut [], view.now, &mut verdicts);
                 policy.decide(view, &charges, &verdicts)
             }
             Policy::Recall(policy) => return policy.lookup(view).is_none(),

@@ -8,13 +8,13 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use palisade_core::charge::TableSize;
-use palisade_core::{Charge, KeyHash, Monotonic, Now, Rate, Utc, Verdict};
+use palisade_core::charge::{BanRule, Calendar, Fit, Quota, Standing, Standoff, State, Step, TableSize, settle, step};
+use palisade_core::{Ban, Bound, Charge, Charges, KeyHash, Monotonic, Now, Rate, Spend, Utc, Verdict, Verdicts};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::Counters;
 use crate::counters::memory::Table;
-use crate::{Counters, StoreError};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -45,20 +45,32 @@ fn key(number: u64) -> KeyHash {
     KeyHash((u128::from(spread) << 64) | u128::from(spread.rotate_left(29)))
 }
 
-fn charge(number: u64, rate: Rate, cost: u32) -> Charge {
-    Charge { key: key(number), rate, cost }
+fn charge(number: u64, rate: Rate, amount: u32) -> Charge {
+    Charge { item: 0, key: key(number), bound: Bound::Rate(rate), amount, spend: Spend::Now }
 }
 
-fn take(counters: &Counters, charges: &[Charge], nanos: u64) -> Vec<Verdict> {
-    counters.take(charges, at(nanos)).unwrap().to_vec()
+fn all(list: &[Charge]) -> Charges {
+    let mut charges = Charges::default();
+    list.iter().for_each(|charge| charges.push(*charge));
+    charges
+}
+
+fn take(counters: &Counters, list: &[Charge], nanos: u64) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    counters.take(&all(list), at(nanos), &mut verdicts);
+    verdicts
 }
 
 /// `ok` or `no`, what remains, seconds to the next unit, seconds to wait.
-fn told(verdicts: &[Verdict]) -> Vec<String> {
-    let told = verdicts.iter().map(|verdict| {
-        let word = if verdict.allowed { "ok" } else { "no" };
-        let next = verdict.next_unit.map_or("full".to_owned(), |next| next.as_secs_f64().to_string());
-        format!("{word} r={} next={next} wait={}", verdict.remaining, verdict.retry_after.as_secs_f64())
+fn told(verdicts: &Verdicts) -> Vec<String> {
+    let told = verdicts.list.iter().map(|Verdict { fit, remaining, next_unit, retry_after }| {
+        let word = match fit {
+            Fit::Fits => "ok",
+            Fit::Spent => "no",
+            Fit::Reserved => "held",
+        };
+        let next = next_unit.map_or("none".to_owned(), |next| next.as_secs_f64().to_string());
+        format!("{word} r={remaining} next={next} wait={}", retry_after.as_secs_f64())
     });
     told.collect()
 }
@@ -69,7 +81,7 @@ fn a_step_charges_all_or_nothing() {
         let (loose, tight) = (charge(1, rate(5, 600, 5), 1), charge(2, rate(3, 3600, 3), 1));
         for left in [(4, 2), (3, 1), (2, 0)] {
             let verdicts = take(&counters, &[loose, tight], SECOND);
-            assert_eq!((verdicts[0].remaining, verdicts[1].remaining), left);
+            assert_eq!((verdicts.list[0].remaining, verdicts.list[1].remaining), left);
         }
         let refused = ["ok r=2 next=120 wait=0", "no r=0 next=1200 wait=1200"];
         assert_eq!(told(&take(&counters, &[loose, tight], SECOND)), refused);
@@ -79,10 +91,35 @@ fn a_step_charges_all_or_nothing() {
 }
 
 #[test]
+fn kinds_share_a_step() {
+    let quota = Bound::Quota(Quota::new(3, Calendar::Day).unwrap());
+    for counters in backends() {
+        let kinds = [
+            charge(1, rate(5, 600, 5), 1),
+            Charge { bound: quota, ..charge(2, rate(1, 1, 1), 1) },
+            Charge { bound: Bound::Slots(2), ..charge(3, rate(1, 1, 1), 1) },
+        ];
+        for _ in 0..2 {
+            assert!(take(&counters, &kinds, SECOND).admit());
+        }
+        let refused = ["ok r=3 next=120 wait=0", "ok r=1 next=86399 wait=0", "no r=0 next=none wait=1"];
+        assert_eq!(told(&take(&counters, &kinds, SECOND)), refused, "nothing of it is charged");
+        counters.settle(&kinds[2], at(SECOND).monotonic, 0, at(SECOND));
+        assert!(take(&counters, &kinds, SECOND).admit());
+        counters.settle(&kinds[2], at(SECOND).monotonic, 0, at(SECOND));
+        let refused = ["ok r=2 next=120 wait=0", "no r=0 next=86399 wait=86399", "ok r=1 next=none wait=0"];
+        assert_eq!(told(&take(&counters, &kinds, SECOND)), refused);
+        let day = 86_400 * SECOND;
+        assert!(!take(&counters, &kinds, day - 1).admit());
+        assert!(take(&counters, &kinds, day).admit());
+    }
+}
+
+#[test]
 fn the_last_instant_refuses_and_the_next_allows() {
     for counters in backends() {
         let one = charge(1, rate(5, 600, 5), 1);
-        assert_eq!(told(&take(&counters, &[Charge { cost: 5, ..one }], SECOND)), ["ok r=0 next=120 wait=0"]);
+        assert_eq!(told(&take(&counters, &[Charge { amount: 5, ..one }], SECOND)), ["ok r=0 next=120 wait=0"]);
         let fits = SECOND + 120 * SECOND;
         assert_eq!(told(&take(&counters, &[one], fits - 1)), ["no r=0 next=0.000000001 wait=0.000000001"]);
         assert_eq!(told(&take(&counters, &[one], fits)), ["ok r=0 next=120 wait=0"]);
@@ -103,18 +140,48 @@ fn a_key_charged_twice_in_a_step_pays_twice() {
     for counters in backends() {
         let one = charge(1, rate(3, 3, 3), 1);
         assert_eq!(told(&take(&counters, &[one, one], 0)), ["ok r=2 next=1 wait=0", "ok r=1 next=1 wait=0"]);
-        assert!(!take(&counters, &[one, one], 0)[1].allowed);
-        assert!(take(&counters, &[one], 0)[0].allowed);
+        assert!(!take(&counters, &[one, one], 0).admit());
+        assert!(take(&counters, &[one], 0).admit());
+        assert!(take(&counters, &[], 0).admit());
     }
 }
 
 #[test]
-fn a_step_holds_sixteen_charges() {
+fn reservations_stand_in_the_way_until_they_are_settled() {
     for counters in backends() {
-        let charges: Vec<Charge> = (0..17).map(|number| charge(number, rate(1, 1, 1), 1)).collect();
-        assert_eq!(counters.take(&charges, at(0)), Err(StoreError::TooManyCharges { asked: 17 }));
-        assert!(take(&counters, &charges[..16], 0).iter().all(|verdict| verdict.allowed));
-        assert!(take(&counters, &[], 0).is_empty());
+        let one = Charge { spend: Spend::Reserve(60 * SECOND), ..charge(1, rate(3, 900, 3), 1) };
+        for _ in 0..3 {
+            assert!(take(&counters, &[one], SECOND).admit());
+        }
+        assert_eq!(told(&take(&counters, &[one], SECOND)), ["held r=0 next=300 wait=1"]);
+        counters.settle(&one, at(SECOND).monotonic, 0, at(SECOND));
+        for _ in 0..2 {
+            counters.settle(&one, at(SECOND).monotonic, 1, at(SECOND));
+        }
+        assert_eq!(told(&take(&counters, &[one], SECOND)), ["ok r=0 next=300 wait=0"]);
+        // Never settled: spent when its life is over.
+        assert_eq!(told(&take(&counters, &[one], 130 * SECOND)), ["no r=0 next=171 wait=171"]);
+    }
+}
+
+#[test]
+fn a_ban_is_its_keys_own() {
+    let rule = BanRule::new(2, Duration::from_secs(60), &[Duration::from_secs(60)]).unwrap();
+    for counters in backends() {
+        let ask = |number, nanos| {
+            let mut charges = all(&[charge(number, rate(1, 600, 1), 1)]);
+            charges.ban(Ban { item: 0, key: key(100 + number), first: 0, end: 1, rule: rule.clone() });
+            let mut verdicts = Verdicts::default();
+            counters.take(&charges, at(nanos), &mut verdicts);
+            verdicts.bans[0]
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!([ask(1, 0), ask(1, 0), ask(1, 0)], [Standoff::Clear, Standoff::Clear, Standoff::Begins(minute)]);
+        assert_eq!([ask(1, 1), ask(2, 1)], [Standoff::Lasts(minute - Duration::from_nanos(1)), Standoff::Clear]);
+        let mut charges = Charges::default();
+        charges.ban(Ban { item: 0, key: key(101), first: 0, end: 0, rule: rule.clone() });
+        counters.reset(&charges);
+        assert_eq!(ask(1, 2), Standoff::Clear);
     }
 }
 
@@ -123,20 +190,17 @@ fn threads_admit_exactly_the_burst() {
     const THREADS: u64 = 4;
     const TRIES: u64 = 2_000;
     for counters in backends() {
-        let (counters, shared, step) = (&counters, rate(3_000, 3_600, 3_000), rate(1_000_000, 3_600, 1_000_000));
+        let (counters, shared, own) = (&counters, rate(3_000, 3_600, 3_000), rate(1_000_000, 3_600, 1_000_000));
         let admitted: u64 = std::thread::scope(|scope| {
             let threads = (0..THREADS).map(|thread| {
                 scope.spawn(move || {
-                    let own = charge(100 + thread, step, 1);
+                    let own = charge(100 + thread, own, 1);
                     let all = charge(1, shared, 1);
                     // Both orders, so that locks taken as they come would deadlock.
                     let steps = [[own, all], [all, own]];
-                    let admitted = steps.iter().cycle().take(TRIES as usize).filter(|charges| {
-                        let verdicts = take(counters, *charges, SECOND);
-                        verdicts.iter().all(|verdict| verdict.allowed)
-                    });
-                    let admitted = admitted.count() as u64;
-                    let left = take(counters, &[Charge { cost: 0, ..own }], SECOND)[0].remaining;
+                    let steps = steps.iter().cycle().take(TRIES as usize);
+                    let admitted = steps.filter(|charges| take(counters, *charges, SECOND).admit()).count() as u64;
+                    let left = take(counters, &[Charge { amount: 0, ..own }], SECOND).list[0].remaining;
                     assert_eq!(u64::from(left), 1_000_000 - admitted, "only what was admitted is charged");
                     admitted
                 })
@@ -147,55 +211,105 @@ fn threads_admit_exactly_the_burst() {
     }
 }
 
-/// The oracle.
-#[derive(Default)]
-struct Naive(HashMap<KeyHash, u64>);
+/// The oracle: maps, and the pure step over them.
+#[derive(Clone, Default)]
+struct Naive {
+    states: HashMap<KeyHash, State>,
+    standings: HashMap<KeyHash, Standing>,
+}
 
 impl Naive {
-    fn take(&mut self, charges: &[Charge], now: u64) -> Vec<Verdict> {
-        let mut after = self.0.clone();
-        let step = |melt_offs: &mut HashMap<KeyHash, u64>, charge: &Charge, cost| {
-            let melt_off = melt_offs.entry(charge.key).or_default();
-            let (verdict, next) = charge.rate.step(*melt_off, now, cost);
-            *melt_off = next;
-            verdict
-        };
-        let verdicts: Vec<Verdict> = charges.iter().map(|charge| step(&mut after, charge, charge.cost)).collect();
-        if verdicts.iter().all(|verdict| verdict.allowed) {
-            self.0 = after;
-            return verdicts;
+    fn states(&self, charges: &Charges) -> Vec<State> {
+        charges.list.iter().map(|charge| self.states.get(&charge.key).copied().unwrap_or_default()).collect()
+    }
+
+    fn take(&mut self, charges: &Charges, now: Now) -> Verdicts {
+        let (mut states, mut verdicts) = (self.states(charges), Verdicts::default());
+        let standing = |ban: &Ban| self.standings.get(&ban.key).cloned().unwrap_or_default();
+        let mut standings: Vec<_> = charges.bans.iter().map(standing).collect();
+        match step(charges, &mut states, &mut standings, now, &mut verdicts) {
+            Step::Made => {
+                for (place, charge) in charges.list.iter().enumerate() {
+                    self.states.insert(charge.key, states[charges.first_of(place)]);
+                }
+            }
+            Step::Refused => {
+                self.standings.extend(charges.bans.iter().map(|ban| ban.key).zip(standings));
+                charges.tell_uncharged(&mut self.states(charges), now, &mut verdicts);
+            }
         }
-        let told = charges
-            .iter()
-            .zip(verdicts)
-            .map(|(charge, verdict)| if verdict.allowed { step(&mut self.0.clone(), charge, 0) } else { verdict });
-        told.collect()
+        verdicts
+    }
+
+    fn settle(&mut self, charge: &Charge, taken: Now, used: u32, now: Now) {
+        settle(charge, self.states.entry(charge.key).or_default(), taken.monotonic, used, now);
     }
 }
 
+/// What happens next.
 #[derive(Clone, Debug)]
-struct Step {
-    /// Nanoseconds since the step before.
-    pause: u64,
-    charges: Vec<Charge>,
+enum Event {
+    /// Charges are asked for, of these kinds and amounts.
+    Take(Vec<(u64, u32)>),
+    /// The oldest reservation is settled.
+    Settle(u32),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
-    let rates = [rate(5, 600, 5), rate(3, 1, 10), rate(7, 60, 4), rate(1_000, 1, 5)];
-    let any_charge = (0_u64..8, proptest::sample::select(rates.to_vec()), 1_u32..5);
+fn any_event() -> impl Strategy<Value = (u64, Event)> {
     let pause = prop_oneof![Just(0), Just(1), 0..SECOND, 0..600 * SECOND];
-    (pause, vec(any_charge.prop_map(|(number, rate, cost)| charge(number, rate, cost)), 0..4))
-        .prop_map(|(pause, charges)| Step { pause, charges })
+    let event = prop_oneof![
+        3 => vec((0_u64..10, 1_u32..5), 0..4).prop_map(Event::Take),
+        1 => (0_u32..9).prop_map(Event::Settle),
+    ];
+    (pause, event)
+}
+
+/// Counters of every kind, by number.
+fn of_kind(number: u64, amount: u32) -> Charge {
+    let reserve = Spend::Reserve(30 * SECOND);
+    let rates = [rate(5, 600, 5), rate(3, 1, 10), rate(7, 60, 4), rate(1_000, 1, 5)];
+    let charge = charge(number, rates[number as usize % rates.len()], amount);
+    match number {
+        0..4 => charge,
+        4 | 5 => Charge { spend: reserve, ..charge },
+        6 | 7 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Hour).unwrap()), ..charge },
+        8 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Minute).unwrap()), spend: reserve, ..charge },
+        _ => Charge { bound: Bound::Slots(4), ..charge },
+    }
 }
 
 proptest! {
     #[test]
-    fn random_traces_equal_the_oracle(trace in vec(any_step(), 0..60)) {
+    fn random_traces_equal_the_oracle(trace in vec(any_event(), 0..80)) {
+        let rule = BanRule::new(2, Duration::from_secs(60), &[Duration::from_secs(1), Duration::from_secs(60)]).unwrap();
         for counters in backends() {
-            let (mut naive, mut now) = (Naive::default(), 0);
-            for Step { pause, charges } in &trace {
+            let (mut naive, mut now, mut open) = (Naive::default(), 0, Vec::new());
+            for (pause, event) in &trace {
                 now += pause;
-                prop_assert_eq!(take(&counters, charges, now), naive.take(charges, now));
+                match event {
+                    Event::Take(kinds) => {
+                        let mut charges = all(&kinds.iter().map(|(kind, amount)| of_kind(*kind, *amount)).collect::<Vec<_>>());
+                        // One ban for each key, as no policy asks for one twice.
+                        let mut banned = Vec::new();
+                        for (place, (kind, _)) in (0..).zip(kinds) {
+                            if banned.contains(kind) { continue; }
+                            banned.push(*kind);
+                            charges.ban(Ban { item: 0, key: key(50 + kind), first: place, end: place + 1, rule: rule.clone() });
+                        }
+                        let mut verdicts = Verdicts::default();
+                        counters.take(&charges, at(now), &mut verdicts);
+                        prop_assert_eq!(&verdicts, &naive.take(&charges, at(now)));
+                        if verdicts.admit() {
+                            open.extend(charges.list.iter().map(|charge| (*charge, now)));
+                        }
+                    }
+                    Event::Settle(used) if !open.is_empty() => {
+                        let (charge, taken) = open.remove(0);
+                        counters.settle(&charge, at(taken).monotonic, *used, at(now));
+                        naive.settle(&charge, at(taken), *used, at(now));
+                    }
+                    Event::Settle(_) => {}
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where counters and records live.
 //!
-//! Policies reach a store through data alone: [`Charge`](palisade_core::Charge)s in,
-//! [`Verdict`](palisade_core::Verdict)s out; a [`Lookup`](palisade_core::Lookup) in, what was
+//! Policies reach a store through data alone: [`Charges`](palisade_core::Charges) in,
+//! [`Verdicts`](palisade_core::Verdicts) out; a [`Lookup`](palisade_core::Lookup) in, what was
 //! [`Found`](palisade_core::Found) out. The arithmetic is core's pure step; a backend only keeps
 //! its numbers and makes the charges of one step together or not at all. One conformance suite
 //! holds every backend to that.
@@ -15,6 +15,6 @@ pub mod records;
 #[cfg(test)]
 mod conformance;
 
-pub use counters::{Counters, Verdicts};
+pub use counters::Counters;
 pub use error::StoreError;
 pub use records::Records;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use palisade_core::charge::TableSize;
-use palisade_core::{Charge, KeyHash, Monotonic, Rate};
+use palisade_core::{Bound, Charge, Charges, KeyHash, Monotonic, Now, Rate, Spend, Utc, Verdicts};
 use palisade_store::counters::memory::Table;
 
 #[test]
@@ -19,8 +19,12 @@ fn an_unused_table_costs_next_to_nothing() {
     let before = resident_kib();
     let table = Table::new(TableSize::new(1 << 30).unwrap());
     let rate = Rate::new(1, Duration::from_secs(1), 1).unwrap();
-    let verdicts = table.take(&[Charge { key: KeyHash(1), rate, cost: 1 }], Monotonic::from_nanos(1)).unwrap();
-    assert!(verdicts[0].allowed);
+    let charge = Charge { item: 0, key: KeyHash(1), bound: Bound::Rate(rate), amount: 1, spend: Spend::Now };
+    let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
+    charges.push(charge);
+    let now = Now { monotonic: Monotonic::from_nanos(1), utc: Utc::from_nanos(1) };
+    table.take(&charges, now, &mut verdicts);
+    assert!(verdicts.admit());
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < 64 * 1024, "a table of 1 GiB with one key took {grown} KiB");
 }

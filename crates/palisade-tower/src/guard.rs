@@ -17,8 +17,8 @@ use palisade_core::decision::Facts;
 use palisade_core::policy::{End, Fed};
 use palisade_core::record::{Answer, Asked};
 use palisade_core::{
-    Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy, Question,
-    Refusal, Reply, ResponseView, Stage, Transformation, View,
+    Charges, Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy,
+    Question, Refusal, Reply, ResponseView, Stage, Transformation, Verdicts, View,
 };
 use palisade_store::{Counters, Records};
 
@@ -132,15 +132,13 @@ where
 }
 
 fn meter(policy: &dyn Meter, stores: &Stores, view: &View<'_>) -> Option<Decision> {
-    let charges = policy.charges(view);
+    let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
+    policy.charges(view, &mut charges);
     if charges.is_empty() {
         return None;
     }
-    Some(match stores.counters.take(&charges, view.now) {
-        Ok(verdicts) => policy.decide(view, &charges, &verdicts),
-        // A broken store takes its protection away, visibly, and never the application.
-        Err(error) => Decision::Allow(Effects { note: Some(error.to_string().into()), ..Effects::none() }),
-    })
+    stores.counters.take(&charges, view.now, &mut verdicts);
+    Some(policy.decide(view, &charges, &verdicts))
 }
 
 /// Feeds an examination with what earlier ones have read, then with what is still to come.

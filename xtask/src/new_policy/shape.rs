@@ -79,9 +79,9 @@ impl Shape {
                 ("Decision, Inspect, View", "fn decide(&self, _view: &View<'_>) -> Decision {\nDecision::allow()\n}")
             }
             Self::Meter => (
-                "Charges, Decision, Meter, Verdict, View",
-                "fn charges(&self, _view: &View<'_>) -> Charges {\nCharges::new()\n}\n\n\
-                 fn decide(&self, _view: &View<'_>, _charges: &Charges, _verdicts: &[Verdict]) -> Decision {\n\
+                "Charges, Decision, Meter, Verdicts, View",
+                "fn charges(&self, _view: &View<'_>, _charges: &mut Charges) {}\n\n\
+                 fn decide(&self, _view: &View<'_>, _charges: &Charges, _verdicts: &Verdicts) -> Decision {\n\
                  Decision::allow()\n}",
             ),
             Self::Recall => (
@@ -236,7 +236,9 @@ use crate::testing::with;
 #[test]
 fn charges() {
     let check = |request: &str, expected: usize| {
-        assert_eq!(with(request, |view| {Name}.charges(view).len()), expected, \"{request}\");
+        let mut charges = Charges::default();
+        with(request, |view| {Name}.charges(view, &mut charges));
+        assert_eq!(charges.list.len(), expected, \"{request}\");
     };
     check(\"GET / HTTP/1.1\\nHost: briefly.example\", 1);
 }

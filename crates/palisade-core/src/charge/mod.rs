@@ -1,144 +1,204 @@
 //! Charges in, verdicts out: how a policy reaches counters.
 //!
-//! A rate is the generic cell rate algorithm kept as one number, the *melt-off* instant: how far
-//! in the future all debt will have melted. A charge of n units at T nanoseconds each is allowed
-//! iff the debt after it is at most burst × T. Because debt is time, a changed rate keeps what was
-//! used. The step is pure, so every backend executes the same arithmetic.
+//! What a request would spend is data: [`Charges`], one step that is made whole or not at all. What
+//! a backend says is data too: [`Verdicts`]. The arithmetic between them is [`step`](step()), a pure
+//! function over [`State`]s, so that every backend decides alike and none of them knows a limit.
+//!
+//! A charge is made at once, or *reserved*: then it stands in others' way until it is settled, when
+//! what was used is known, or until its life is over and it counts as spent.
+
+mod ban;
+mod cell;
+mod pending;
+mod quota;
+mod rate;
+mod step;
+mod table;
 
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-/// At most this many charges are made by one policy for one request.
-pub const CHARGES_MAX: usize = 16;
+pub use ban::{AFTER_MAX, BanRule, LENGTHS_MAX, Standing};
+pub use cell::Cell;
+pub use pending::Pending;
+pub use quota::{Calendar, Quota};
+pub use rate::Rate;
+pub use step::{State, Step, settle, step};
+pub use table::TableSize;
 
-/// The longest time that a whole burst may take to refill: 31 days.
-const BURST_NS_MAX: u128 = 31 * 86_400 * 1_000_000_000;
+/// At most this many charges are made in one step: sixteen limits with all they may consist of, and
+/// room for requests that read in more ways than one.
+pub const CHARGES_MAX: usize = 128;
 
-/// The charges of one policy for one request: all are made, or none.
-pub type Charges = ArrayVec<Charge, CHARGES_MAX>;
+/// At most this many bans are asked in one step.
+pub const BANS_MAX: usize = 16;
+
+/// What one request would spend in one step: all of it, or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Charges {
+    /// Amounts to be spent.
+    pub list: ArrayVec<Charge, CHARGES_MAX>,
+    /// Bans that refuse whatever the amounts are.
+    pub bans: ArrayVec<Ban, BANS_MAX>,
+    overflow: Overflow,
+}
+
+/// Whether everything found its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Overflow {
+    #[default]
+    Fits,
+    TooMany,
+}
 
 /// A counter's key: a hash over the limit's name and the length-prefixed parts of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash(pub u128);
 
-/// One amount to be spent from one bucket.
+/// One amount to be spent from one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Which bucket.
+    /// Which of its policy's items it is: the policy's own number, to tell verdicts apart.
+    pub item: u16,
+    /// Which counter.
     pub key: KeyHash,
-    /// Its size and refill.
-    pub rate: Rate,
-    /// Units to spend, at most the burst.
-    pub cost: u32,
+    /// What the counter holds.
+    pub bound: Bound,
+    /// Units to spend, at most what the bound holds.
+    pub amount: u32,
+    /// When they are spent.
+    pub spend: Spend,
 }
 
-/// A bucket of `burst` units that refills evenly, one unit every `unit_ns`.
+/// What a counter holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    count: u32,
-    window_ns: u64,
-    burst: u32,
+pub enum Bound {
+    /// A bucket that refills evenly.
+    Rate(Rate),
+    /// A count per calendar window.
+    Quota(Quota),
+    /// So many at once. Always reserved, and nothing is left of it when it is settled.
+    Slots(u32),
+}
+
+/// When a charge is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// At once.
+    Now,
+    /// When it is settled. What is not settled during its life, in nanoseconds, is spent.
+    Reserve(u64),
+}
+
+/// A ban to be asked about, and what leads to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Which of its policy's items it is.
+    pub item: u16,
+    /// Whose ban.
+    pub key: KeyHash,
+    /// The first of the charges whose refusal counts towards it, by its place in the list.
+    pub first: u8,
+    /// The place behind the last of them.
+    pub end: u8,
+    /// When a ban begins, and how long it lasts.
+    pub rule: BanRule,
+}
+
+/// What the store says about one step: one verdict for each charge and for each ban, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdicts {
+    /// About the charges.
+    pub list: ArrayVec<Verdict, CHARGES_MAX>,
+    /// About the bans.
+    pub bans: ArrayVec<Standoff, BANS_MAX>,
 }
 
 /// What the store says about one charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether this charge alone would fit.
-    pub allowed: bool,
+    pub fit: Fit,
     /// Units left after the decision.
     pub remaining: u32,
-    /// Until one more unit is there; `None` when the bucket is full.
+    /// Until one more unit is there, or the window ends; `None` when the bucket is full, and for
+    /// slots.
     pub next_unit: Option<Duration>,
-    /// Until this cost fits; zero when it was allowed.
+    /// Until this cost fits; zero when it does.
     pub retry_after: Duration,
 }
 
-/// How much memory a table of counters may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TableSize(u64);
-
-impl TableSize {
-    /// The smallest: 65,536 counters.
-    pub const MIN: Self = Self(1 << 20);
-    /// The largest.
-    pub const MAX: Self = Self(16 << 30);
-
-    /// `None` outside 1 MiB to 16 GiB.
-    pub const fn new(bytes: u64) -> Option<Self> {
-        if bytes < Self::MIN.0 || bytes > Self::MAX.0 { None } else { Some(Self(bytes)) }
-    }
-
-    /// The size in bytes.
-    pub const fn bytes(self) -> u64 {
-        self.0
-    }
+/// Whether a charge fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It does.
+    Fits,
+    /// So much was spent, or is in use, that it doesn't.
+    Spent,
+    /// It would, but for reservations that may yet be released.
+    Reserved,
 }
 
-impl Default for TableSize {
-    /// 64 MiB: four million counters. Pages that hold none cost nothing.
-    fn default() -> Self {
-        Self(64 << 20)
-    }
+/// What the store says about one ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standoff {
+    /// There is none.
+    Clear,
+    /// It began with this refusal, and lasts so long.
+    Begins(Duration),
+    /// It goes on for so long.
+    Lasts(Duration),
 }
 
-impl Rate {
-    /// `count` per `window`, at most `burst` at once. `None` if a part is zero, a unit would be
-    /// shorter than a microsecond, or the whole burst longer than 31 days.
-    pub fn new(count: u32, window: Duration, burst: u32) -> Option<Self> {
-        let window_ns = u64::try_from(window.as_nanos()).ok()?;
-        if count == 0 || burst == 0 || window_ns == 0 {
-            return None;
+/// How long to wait for reservations and slots, which may be free at any time.
+pub(crate) const HELD_WAIT: Duration = Duration::from_secs(1);
+
+impl Charges {
+    /// Adds a charge.
+    pub fn push(&mut self, charge: Charge) {
+        if self.list.try_push(charge).is_err() {
+            self.overflow = Overflow::TooMany;
         }
-        let rate = Self { count, window_ns, burst };
-        // Before a unit is rounded up: `7/31d` is 31 days long, not a few nanoseconds more.
-        let fits = u128::from(window_ns) * u128::from(burst) <= BURST_NS_MAX * u128::from(count);
-        (rate.unit_ns() >= 1_000 && fits).then_some(rate)
     }
 
-    /// Nanoseconds until one unit has refilled, rounded up: never looser than configured.
-    pub const fn unit_ns(self) -> u64 {
-        self.window_ns.div_ceil(self.count as u64)
+    /// Adds a ban.
+    pub fn ban(&mut self, ban: Ban) {
+        if self.bans.try_push(ban).is_err() {
+            self.overflow = Overflow::TooMany;
+        }
     }
 
-    /// Units per window.
-    pub const fn count(self) -> u32 {
-        self.count
+    /// Whether nothing is asked.
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.bans.is_empty()
     }
 
-    /// Units at once.
-    pub const fn burst(self) -> u32 {
-        self.burst
+    /// Whether more was asked than a step holds. Such a request can't be admitted: what was left out
+    /// would be a limit that it walked around.
+    pub fn is_too_much(&self) -> bool {
+        self.overflow == Overflow::TooMany
     }
 
-    /// The window.
-    pub const fn window(self) -> Duration {
-        Duration::from_nanos(self.window_ns)
+    /// The place of the first charge of the same counter, which is its own unless one step charges
+    /// a counter twice.
+    pub fn first_of(&self, place: usize) -> usize {
+        let Some(charge) = self.list.get(place) else { return place };
+        self.list.iter().take(place).position(|other| other.key == charge.key).unwrap_or(place)
     }
+}
 
-    /// This rate and burst `factor` times over, as ladders of address prefixes need it.
-    pub fn times(self, factor: u32) -> Option<Self> {
-        Self::new(self.count.checked_mul(factor)?, self.window(), self.burst.checked_mul(factor)?)
+impl Verdicts {
+    /// Whether the whole step is made.
+    pub fn admit(&self) -> bool {
+        self.list.iter().all(|verdict| verdict.fit == Fit::Fits) && self.bans.iter().all(|ban| *ban == Standoff::Clear)
     }
+}
 
-    /// Decides one charge against a bucket whose debt melts off at `melt_off` (nanoseconds on the
-    /// same clock as `now`). Gives the verdict and the melt-off instant if the charge is made.
-    pub fn step(self, melt_off: u64, now: u64, cost: u32) -> (Verdict, u64) {
-        let unit = self.unit_ns();
-        // `new` bounds burst × unit to 31 days and a nanosecond per unit: nothing can overflow.
-        let full = unit * u64::from(self.burst);
-        let debt = melt_off.saturating_sub(now).min(full);
-        let after = debt.saturating_add(unit.saturating_mul(u64::from(cost)));
-        let allowed = after <= full;
-        let kept = if allowed { after } else { debt };
-        let remaining = (full - kept) / unit;
-        let verdict = Verdict {
-            allowed,
-            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            next_unit: (kept > 0).then(|| Duration::from_nanos(kept + (remaining + 1) * unit - full)),
-            retry_after: Duration::from_nanos(if allowed { 0 } else { after - full }),
-        };
-        (verdict, now.saturating_add(kept))
+impl KeyHash {
+    /// The key of another counter for the same parts: `kind` is different for each.
+    pub const fn of_kind(self, kind: u128) -> Self {
+        Self(self.0 ^ kind)
     }
 }
 

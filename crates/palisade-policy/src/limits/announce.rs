@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use palisade_core::charge::Fit;
 use palisade_core::{HeaderEdits, Verdict};
 
 use super::ladder::{Ladder, Rung};
@@ -42,7 +43,7 @@ impl Fields {
         if self.announce == Announce::Off {
             return HeaderEdits::none();
         }
-        let told = asked.enumerate().filter(|(rung, (_, verdict))| *rung == 0 || !verdict.allowed);
+        let told = asked.enumerate().filter(|(rung, (_, verdict))| *rung == 0 || verdict.fit != Fit::Fits);
         let told = told.map(|(_, asked)| asked);
         let is_limit_alone = told.clone().nth(1).is_none();
         let policy = match &self.policy {

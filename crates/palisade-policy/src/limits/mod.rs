@@ -27,8 +27,10 @@ mod tests;
 
 use std::sync::Arc;
 
+use palisade_core::charge::Fit;
 use palisade_core::{
-    Charge, Charges, Decision, Effects, Meter, Mode, Policy, Question, Rate, Reason, Refusal, Stage, Verdict, View,
+    Bound, Charge, Charges, Decision, Effects, Meter, Mode, Policy, Question, Rate, Reason, Refusal, Spend, Stage,
+    Verdicts, View,
 };
 
 pub use announce::Announce;
@@ -67,15 +69,16 @@ impl PerIp {
 }
 
 impl Meter for PerIp {
-    fn charges(&self, view: &View<'_>) -> Charges {
-        let charge = |(rate, key)| Charge { key, rate, cost: 1 };
-        self.ladder.keys(view.client).map(charge).collect()
+    fn charges(&self, view: &View<'_>, charges: &mut Charges) {
+        for (item, (rate, key)) in (0..).zip(self.ladder.keys(view.client)) {
+            charges.push(Charge { item, key, bound: Bound::Rate(rate), amount: 1, spend: Spend::Now });
+        }
     }
 
-    fn decide(&self, _view: &View<'_>, _charges: &Charges, verdicts: &[Verdict]) -> Decision {
-        let asked = || self.ladder.rungs().iter().zip(verdicts);
+    fn decide(&self, _view: &View<'_>, _charges: &Charges, verdicts: &Verdicts) -> Decision {
+        let asked = || self.ladder.rungs().iter().zip(&verdicts.list);
         let response = self.fields.write(asked());
-        let refused = || asked().filter(|(_, verdict)| !verdict.allowed);
+        let refused = || asked().filter(|(_, verdict)| verdict.fit != Fit::Fits);
         let Some(wait) = refused().map(|(_, verdict)| verdict.retry_after).max() else {
             return Decision::Allow(Effects { response, ..Effects::none() });
         };

@@ -2,8 +2,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use palisade_core::charge::{Cell, State, Step, step};
 use palisade_core::config::{Decode, Entry, Files, Node, Place, Problems, Setting, Table, Value};
-use palisade_core::{Dress as _, HeaderEdits, KeyHash, Mode, Policy, ResponseView, Stage};
+use palisade_core::{Dress as _, HeaderEdits, KeyHash, Mode, Monotonic, Now, Policy, ResponseView, Stage, Utc};
 use proptest::prelude::*;
 
 use super::config::{RawLimits, compile};
@@ -16,29 +17,26 @@ const SECOND: u64 = 1_000_000_000;
 /// A limit and counters as naive as can be.
 struct Metered {
     limit: PerIp,
-    melt_offs: HashMap<KeyHash, u64>,
+    states: HashMap<KeyHash, State>,
 }
 
 impl Metered {
     fn new(count: u32, window_s: u64, burst: u32, announce: Announce) -> Self {
         let rate = Rate::new(count, Duration::from_secs(window_s), burst).unwrap();
-        Self { limit: PerIp::new(rate, announce, &[7; 16]).unwrap(), melt_offs: HashMap::new() }
+        Self { limit: PerIp::new(rate, announce, &[7; 16]).unwrap(), states: HashMap::new() }
     }
 
     /// What a request from `address` at `nanos` is answered.
     fn ask(&mut self, address: &str, nanos: u64) -> String {
-        let charges = with_client("GET /x HTTP/1.1", client(address), |view| self.limit.charges(view));
-        let melt_off = |key| self.melt_offs.get(key).copied().unwrap_or(0);
-        let steps: Vec<_> =
-            charges.iter().map(|charge| charge.rate.step(melt_off(&charge.key), nanos, charge.cost)).collect();
-        let is_admitted = steps.iter().all(|(verdict, _)| verdict.allowed);
-        let told = charges.iter().zip(&steps).map(|(charge, (verdict, _))| {
-            let would_fit = verdict.allowed && !is_admitted;
-            if would_fit { charge.rate.step(melt_off(&charge.key), nanos, 0).0 } else { *verdict }
-        });
-        let verdicts: Vec<Verdict> = told.collect();
-        if is_admitted {
-            self.melt_offs.extend(charges.iter().zip(steps).map(|(charge, (_, after))| (charge.key, after)));
+        let now = Now { monotonic: Monotonic::from_nanos(nanos), utc: Utc::from_nanos(nanos) };
+        let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
+        with_client("GET /x HTTP/1.1", client(address), |view| self.limit.charges(view, &mut charges));
+        let state = |charge: &Charge| self.states.get(&charge.key).copied().unwrap_or_default();
+        let before: Vec<_> = charges.list.iter().map(state).collect();
+        let mut after = before.clone();
+        match step(&charges, &mut after, &mut [], now, &mut verdicts) {
+            Step::Made => self.states.extend(charges.list.iter().map(|charge| charge.key).zip(after)),
+            Step::Refused => charges.tell_uncharged(&mut before.clone(), now, &mut verdicts),
         }
         with("GET /x HTTP/1.1", |view| decision(&self.limit.decide(view, &charges, &verdicts)))
     }
@@ -169,11 +167,13 @@ fn report_mode_tells_clients_nothing() {
     let Policy::Meter(limit) = &compiled.questions[0].policy else { panic!("a meter") };
     assert_eq!((compiled.questions[0].stage, compiled.questions[0].mode), (Stage::Shed, Mode::Report));
     with("GET /x HTTP/1.1", |view| {
-        let charges = limit.charges(view);
-        let verdict = charges[0].rate.step(0, 0, 1).0;
-        assert_eq!(decision(&limit.decide(view, &charges, &[verdict])), "allow");
-        let verdict = charges[0].rate.step(u64::MAX, 0, 1).0;
-        let refused = decision(&limit.decide(view, &charges, &[verdict]));
+        let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
+        limit.charges(view, &mut charges);
+        step(&charges, &mut [State::default()], &mut [], view.now, &mut verdicts);
+        assert_eq!(decision(&limit.decide(view, &charges, &verdicts)), "allow");
+        let mut spent = [State { cell: Cell::from_word(u64::MAX >> 1), ..State::default() }];
+        step(&charges, &mut spent, &mut [], view.now, &mut verdicts);
+        let refused = decision(&limit.decide(view, &charges, &verdicts));
         assert_eq!(refused, "refuse limits.rate 429, retry after 200ms, violated per_ip");
     });
 }

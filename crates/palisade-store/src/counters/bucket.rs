@@ -1,10 +1,13 @@
-//! Eight counters in 128 bytes: two lines of a processor's cache, fetched as a pair.
+//! One bucket of the table: eight cells in two lines of cache.
 //!
-//! The tags come first, so that a search touches one line. A counter is its melt-off instant
-//! alone: when that has passed, all debt is gone and the cell is as good as empty. No timer, sweep
-//! or length of life is needed.
+//! A cell is a tag and a word. The tags come first, so that a search touches one line. A word tells
+//! by itself when it may be forgotten ([`Cell`]): a counter that has melted, or whose window is over,
+//! is as good as none. No timer, sweep or length of life is needed.
 
-/// Words of one bucket: eight tags, then the eight melt-off instants that belong to them.
+use palisade_core::Now;
+use palisade_core::charge::Cell;
+
+/// Words of one bucket: eight tags, then the eight counters that belong to them.
 pub(super) const WORDS: usize = 2 * CELLS;
 /// Cells of one bucket.
 pub(super) const CELLS: usize = 8;
@@ -12,7 +15,7 @@ pub(super) const CELLS: usize = 8;
 /// A view of one bucket's words.
 pub(super) struct Bucket<'a> {
     tags: &'a mut [u64],
-    melt_offs: &'a mut [u64],
+    cells: &'a mut [u64],
 }
 
 /// Where a counter was put.
@@ -22,66 +25,81 @@ pub(super) enum Placed {
     Updated,
     /// Into a cell never used before.
     Fresh,
-    /// Over a counter whose debt had melted.
+    /// Over a counter that was as good as empty.
     Reused,
-    /// Over a live counter, the one nearest to its melt-off.
+    /// Over a live counter, the one nearest to its end.
     Evicted,
 }
 
 impl<'a> Bucket<'a> {
     /// The bucket in `words`, of which there are [`WORDS`].
     pub(super) fn new(words: &'a mut [u64]) -> Self {
-        let (tags, melt_offs) = words.split_at_mut(words.len().min(CELLS));
-        Self { tags, melt_offs }
+        let (tags, cells) = words.split_at_mut(words.len().min(CELLS));
+        Self { tags, cells }
     }
 
-    /// When the debt under `tag` melts off; 0, long past, if there is none.
-    pub(super) fn melt_off(&self, tag: u64) -> u64 {
-        let cell = self.tags.iter().position(|&other| other == tag);
-        cell.and_then(|cell| self.melt_offs.get(cell)).copied().unwrap_or(0)
+    /// The counter under `tag`; empty if there is none.
+    pub(super) fn find(&self, tag: u64) -> Cell {
+        let place = self.tags.iter().position(|&other| other == tag);
+        Cell::from_word(place.and_then(|place| self.cells.get(place)).copied().unwrap_or(0))
     }
 
-    /// Notes when the debt under `tag` melts off.
+    /// Keeps the counter under `tag`.
     ///
-    /// A full bucket gives up the counter nearest to its melt-off: a flood of new keys evicts its
-    /// own, and a key that is used up goes last. Evicting by age instead would let a flood free it.
-    pub(super) fn put(&mut self, tag: u64, melt_off: u64, now: u64) -> Placed {
+    /// A full bucket gives up the counter nearest to its end: a flood of new keys evicts its own,
+    /// and a key that is used up goes last. Evicting by age instead would let a flood free it.
+    pub(super) fn put(&mut self, tag: u64, counter: Cell, now: Now) -> Placed {
         let known = self.tags.iter().position(|&other| other == tag);
-        let cell = known.or_else(|| {
-            let nearest = self.melt_offs.iter().enumerate().min_by_key(|&(_, &melt_off)| melt_off);
-            nearest.map(|(cell, _)| cell)
+        let place = known.or_else(|| {
+            let left = |word: u64| Cell::from_word(word).left(now);
+            let nearest = self.cells.iter().enumerate().min_by_key(|&(_, &word)| left(word));
+            nearest.map(|(place, _)| place)
         });
-        let Some((cell_tag, cell_melt_off)) =
-            cell.and_then(|cell| Some((self.tags.get_mut(cell)?, self.melt_offs.get_mut(cell)?)))
+        let Some((cell_tag, cell)) = place.and_then(|at| Some((self.tags.get_mut(at)?, self.cells.get_mut(at)?)))
         else {
             return Placed::Updated;
         };
-        let placed = match *cell_melt_off {
+        let placed = match *cell_tag {
             _ if known.is_some() => Placed::Updated,
-            0 if *cell_tag == 0 => Placed::Fresh,
-            old if old <= now => Placed::Reused,
+            0 => Placed::Fresh,
+            _ if Cell::from_word(*cell).left(now) == 0 => Placed::Reused,
             _ => Placed::Evicted,
         };
-        (*cell_tag, *cell_melt_off) = (tag, melt_off);
+        (*cell_tag, *cell) = (tag, counter.word());
         placed
+    }
+
+    /// Empties the counter under `tag`. Its cell stays its own until another one takes it.
+    pub(super) fn clear(&mut self, tag: u64) {
+        let place = self.tags.iter().position(|&other| other == tag);
+        if let Some(cell) = place.and_then(|place| self.cells.get_mut(place)) {
+            *cell = Cell::EMPTY.word();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use palisade_core::{Monotonic, Utc};
+
     use super::*;
 
+    fn at(nanos: u64) -> Now {
+        Now { monotonic: Monotonic::from_nanos(nanos), utc: Utc::from_nanos(nanos) }
+    }
+
     #[test]
-    fn a_full_bucket_gives_up_the_counter_nearest_to_its_melt_off() {
+    fn a_full_bucket_gives_up_the_counter_nearest_to_its_end() {
         let mut words = [0; WORDS];
         let mut bucket = Bucket::new(&mut words);
-        for (tag, melt_off) in (1..=8).zip([800, 300, 900, 400, 500, 600, 700, 950]) {
-            assert_eq!(bucket.put(tag, melt_off, 100), Placed::Fresh, "{tag}");
+        let put = |bucket: &mut Bucket<'_>, tag, word, now| bucket.put(tag, Cell::from_word(word), at(now));
+        for (tag, word) in (1..=8).zip([800, 300, 900, 400, 500, 600, 700, 950]) {
+            assert_eq!(put(&mut bucket, tag, word, 100), Placed::Fresh, "{tag}");
         }
-        assert_eq!(bucket.put(2, 350, 100), Placed::Updated);
-        assert_eq!(bucket.put(9, 2_000, 349), Placed::Evicted);
-        assert_eq!([bucket.melt_off(2), bucket.melt_off(4), bucket.melt_off(9)], [0, 400, 2_000]);
-        assert_eq!(bucket.put(10, 2_000, 400), Placed::Reused);
-        assert_eq!([bucket.melt_off(4), bucket.melt_off(10)], [0, 2_000]);
+        assert_eq!(put(&mut bucket, 2, 350, 100), Placed::Updated);
+        assert_eq!(put(&mut bucket, 9, 2_000, 349), Placed::Evicted);
+        assert_eq!([2, 4, 9].map(|tag| bucket.find(tag).word()), [0, 400, 2_000]);
+        assert_eq!(put(&mut bucket, 10, 2_000, 400), Placed::Reused);
+        assert_eq!([4, 10].map(|tag| bucket.find(tag).word()), [0, 2_000]);
     }
 }

@@ -5,18 +5,20 @@
 //! order, all before it reads: it is exact under parallel use and can't deadlock. Pages nobody
 //! wrote to cost no memory, and a flood of keys can't make the table grow.
 //!
+//! Beside its cells a stripe keeps what few keys have ([`Beside`]): reservations, of which there are
+//! no more than requests under way, and bans.
+//!
 //! 256 stripes are enough for two threads to meet rarely, and few enough for the locks to stay in
 //! a core's own cache beside the cells.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrayvec::ArrayVec;
-use palisade_core::charge::{CHARGES_MAX, TableSize};
-use palisade_core::{Charge, KeyHash, Monotonic, Verdict};
+use palisade_core::charge::{BANS_MAX, CHARGES_MAX, Standing, State, Step, TableSize, settle, step};
+use palisade_core::{Charge, Charges, KeyHash, Monotonic, Now, Verdicts};
 
-use super::Verdicts;
+use super::beside::Beside;
 use super::bucket::{Bucket, CELLS, Placed, WORDS};
-use crate::StoreError;
 
 /// A power of two, so that a stripe is some bits of the hash.
 const STRIPES: usize = 256;
@@ -41,6 +43,7 @@ struct Cells {
     first: usize,
     used: u64,
     evictions: u64,
+    beside: Beside,
 }
 
 /// How full the table is.
@@ -57,13 +60,21 @@ pub struct Fill {
 /// Where a key's counter is.
 #[derive(Clone, Copy)]
 struct Place {
+    key: KeyHash,
     stripe: usize,
     bucket: usize,
     tag: u64,
 }
 
+/// Each key has one stripe at most.
+const HELD_MAX: usize = CHARGES_MAX + BANS_MAX;
+
 /// The locks of one step.
-struct Held<'a>(ArrayVec<(usize, MutexGuard<'a, Cells>), CHARGES_MAX>);
+struct Held<'a>(ArrayVec<(usize, MutexGuard<'a, Cells>), HELD_MAX>);
+
+type Places = ArrayVec<Place, CHARGES_MAX>;
+type States = ArrayVec<State, CHARGES_MAX>;
+type Standings = ArrayVec<Standing, BANS_MAX>;
 
 impl Table {
     /// An empty table of this size.
@@ -75,36 +86,62 @@ impl Table {
     }
 
     /// Makes all of `charges`, or none of them. Never waits for anything but another such step.
-    pub fn take(&self, charges: &[Charge], now: Monotonic) -> Result<Verdicts, StoreError> {
-        if charges.len() > CHARGES_MAX {
-            return Err(StoreError::TooManyCharges { asked: charges.len() });
-        }
-        let now = now.as_nanos();
-        let places: ArrayVec<Place, CHARGES_MAX> = charges.iter().map(|charge| self.place(charge.key)).collect();
-        let mut held = self.hold(&places);
-
-        let mut steps: ArrayVec<(Verdict, u64), CHARGES_MAX> = ArrayVec::new();
-        for (at, (charge, &place)) in charges.iter().zip(&places).enumerate() {
-            // A key charged twice in one step sees its own first charge.
-            let earlier = charges.iter().zip(&steps).take(at).rev().find(|(other, _)| other.key == charge.key);
-            let melt_off = match earlier {
-                Some((_, &(_, after))) => after,
-                None => held.melt_off(place),
-            };
-            steps.push(charge.rate.step(melt_off, now, charge.cost));
-        }
-
-        if steps.iter().all(|(verdict, _)| verdict.allowed) {
-            for (&place, &(_, after)) in places.iter().zip(&steps) {
-                held.put(place, after, now);
+    pub fn take(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) {
+        let places = self.places(charges);
+        let mut held = self.hold(charges, &places);
+        let mut states = held.states(&places);
+        let mut standings = held.standings(self, charges);
+        match step(charges, &mut states, &mut standings, now, verdicts) {
+            Step::Made => {
+                for (at, (place, state)) in places.iter().zip(&states).enumerate() {
+                    // Of a counter that is charged twice the first state is the one that counts.
+                    if charges.first_of(at) == at {
+                        held.put(*place, *state, now);
+                    }
+                }
             }
-            return Ok(steps.into_iter().map(|(verdict, _)| verdict).collect());
+            Step::Refused => {
+                for (ban, standing) in charges.bans.iter().zip(standings) {
+                    held.stand(self.place(ban.key), standing, now);
+                }
+                charges.tell_uncharged(&mut held.states(&places), now, verdicts);
+            }
         }
-        // Refusing writes nothing; what would have fit is told as it stays, uncharged.
-        let told = charges.iter().zip(&places).zip(steps).map(|((charge, &place), (verdict, _))| {
-            if verdict.allowed { charge.rate.step(held.melt_off(place), now, 0).0 } else { verdict }
-        });
-        Ok(told.collect())
+    }
+
+    /// Settles a charge that was reserved at `taken`.
+    pub fn settle(&self, charge: &Charge, taken: Monotonic, used: u32, now: Now) {
+        let place = self.place(charge.key);
+        let Some(stripe) = self.stripes.get(place.stripe) else { return };
+        let mut held: Held<'_> = Held(ArrayVec::new());
+        held.0.push((place.stripe, stripe.lock()));
+        let mut state = held.state(place);
+        settle(charge, &mut state, taken, used, now);
+        held.put(place, state, now);
+    }
+
+    /// What is kept of each counter, and how each charge would be told uncharged. Changes nothing.
+    pub fn inspect(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) -> Vec<State> {
+        let places = self.places(charges);
+        let mut held = self.hold(charges, &places);
+        let mut states = held.states(&places);
+        charges.look(&mut states, &held.standings(self, charges), now, verdicts);
+        states.into_iter().collect()
+    }
+
+    /// Forgets what was spent, and the bans.
+    pub fn reset(&self, charges: &Charges) {
+        let places = self.places(charges);
+        let mut held = self.hold(charges, &places);
+        for place in places {
+            held.clear(place);
+        }
+        for ban in &charges.bans {
+            let place = self.place(ban.key);
+            if let Some(cells) = held.cells(place.stripe) {
+                cells.beside.pardon(place.key);
+            }
+        }
     }
 
     /// How full the table is.
@@ -117,17 +154,22 @@ impl Table {
         })
     }
 
+    fn places(&self, charges: &Charges) -> Places {
+        charges.list.iter().map(|charge| self.place(charge.key)).collect()
+    }
+
     /// The lower half of the hash picks stripe (its last bits) and bucket (its first bits), the
     /// upper half is the tag. Zero marks an empty cell, so no key has it.
     fn place(&self, key: KeyHash) -> Place {
         let low = key.0 as u64;
         let bucket = (u128::from(low) * u128::from(self.buckets_per_stripe)) >> 64;
-        Place { stripe: low as usize % STRIPES, bucket: bucket as usize, tag: ((key.0 >> 64) as u64).max(1) }
+        Place { key, stripe: low as usize % STRIPES, bucket: bucket as usize, tag: ((key.0 >> 64) as u64).max(1) }
     }
 
-    /// Locks the stripes of `places`, in ascending order.
-    fn hold(&self, places: &[Place]) -> Held<'_> {
-        let mut order: ArrayVec<usize, CHARGES_MAX> = places.iter().map(|place| place.stripe).collect();
+    /// Locks the stripes of a step, in ascending order.
+    fn hold(&self, charges: &Charges, places: &[Place]) -> Held<'_> {
+        let mut order: ArrayVec<usize, HELD_MAX> = places.iter().map(|place| place.stripe).collect();
+        order.extend(charges.bans.iter().map(|ban| self.place(ban.key).stripe));
         order.sort_unstable();
         let mut held = ArrayVec::new();
         let mut last = None;
@@ -156,7 +198,7 @@ impl Cells {
         // wants 128: some words more, and buckets begin at the first boundary.
         let words = vec![0; words.saturating_add(WORDS)].into_boxed_slice();
         let first = words.as_ptr().align_offset(BUCKET_BYTES).min(WORDS);
-        Self { words, first, used: 0, evictions: 0 }
+        Self { words, first, used: 0, evictions: 0, beside: Beside::default() }
     }
 
     fn bucket(&mut self, bucket: usize) -> Option<Bucket<'_>> {
@@ -170,114 +212,51 @@ impl Held<'_> {
         self.0.iter_mut().find(|(held, _)| *held == stripe).map(|(_, cells)| &mut **cells)
     }
 
-    fn bucket(&mut self, place: Place) -> Option<Bucket<'_>> {
-        self.cells(place.stripe)?.bucket(place.bucket)
+    fn state(&mut self, place: Place) -> State {
+        let Some(cells) = self.cells(place.stripe) else { return State::default() };
+        let pending = cells.beside.pending(place.key);
+        State { cell: cells.bucket(place.bucket).map(|bucket| bucket.find(place.tag)).unwrap_or_default(), pending }
     }
 
-    fn melt_off(&mut self, place: Place) -> u64 {
-        self.bucket(place).map_or(0, |bucket| bucket.melt_off(place.tag))
+    fn states(&mut self, places: &[Place]) -> States {
+        places.iter().map(|place| self.state(*place)).collect()
     }
 
-    fn put(&mut self, place: Place, melt_off: u64, now: u64) {
+    fn standings(&mut self, table: &Table, charges: &Charges) -> Standings {
+        let standing = |key| {
+            let place = table.place(key);
+            self.cells(place.stripe).map(|cells| cells.beside.standing(place.key)).unwrap_or_default()
+        };
+        charges.bans.iter().map(|ban| ban.key).map(standing).collect()
+    }
+
+    fn put(&mut self, place: Place, state: State, now: Now) {
         let Some(cells) = self.cells(place.stripe) else { return };
-        let placed = cells.bucket(place.bucket).map(|mut bucket| bucket.put(place.tag, melt_off, now));
+        cells.beside.reserve(place.key, state.pending);
+        if state.cell.left(now) == 0 {
+            // As good as none, whether it is there or not.
+            return;
+        }
+        let placed = cells.bucket(place.bucket).map(|mut bucket| bucket.put(place.tag, state.cell, now));
         match placed {
             Some(Placed::Fresh) => cells.used += 1,
             Some(Placed::Evicted) => cells.evictions += 1,
             Some(Placed::Updated | Placed::Reused) | None => {}
         }
     }
+
+    fn stand(&mut self, place: Place, standing: Standing, now: Now) {
+        if let Some(cells) = self.cells(place.stripe) {
+            cells.beside.stand(place.key, standing, now.monotonic.as_nanos());
+        }
+    }
+
+    fn clear(&mut self, place: Place) {
+        if let Some(mut bucket) = self.cells(place.stripe).and_then(|cells| cells.bucket(place.bucket)) {
+            bucket.clear(place.tag);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use palisade_core::Rate;
-
-    use super::*;
-
-    /// Keys of one bucket, told apart by their tags.
-    fn neighbour(tag: u64) -> KeyHash {
-        KeyHash((u128::from(tag) << 64) | 0x1234_5678_9abc_def0)
-    }
-
-    fn charge(key: KeyHash, cost: u32) -> Charge {
-        Charge { key, rate: Rate::new(60, Duration::from_secs(60), 60).unwrap(), cost }
-    }
-
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::from_nanos(seconds * 1_000_000_000)
-    }
-
-    #[test]
-    fn a_flood_never_frees_a_key_that_is_used_up() {
-        let table = Table::new(TableSize::MIN);
-        let now = at(1);
-        assert!(table.take(&[charge(neighbour(1), 60)], now).unwrap()[0].allowed);
-        for flood in 2..10_000 {
-            assert!(table.take(&[charge(neighbour(flood), 1)], now).unwrap()[0].allowed);
-        }
-        assert!(!table.take(&[charge(neighbour(1), 1)], now).unwrap()[0].allowed);
-        // Eight cells; all but the first eight keys took the place of another.
-        let Fill { cells, used, evictions } = table.fill();
-        assert_eq!((cells, used, evictions), (65_536, 8, 9_999 - 8));
-    }
-
-    #[test]
-    fn a_melted_counter_is_no_eviction() {
-        let table = Table::new(TableSize::MIN);
-        for round in 0..100 {
-            for key in 1..=8 {
-                assert!(table.take(&[charge(neighbour(round * 8 + key), 1)], at(round)).unwrap()[0].allowed);
-            }
-        }
-        assert_eq!(table.fill().evictions, 0);
-    }
-
-    #[test]
-    fn a_step_allocates_nothing() {
-        let table = Table::new(TableSize::MIN);
-        let charges = [1, 2, 3].map(|key| charge(KeyHash(key << 70 | key), 20));
-        let count = allocation_counter::measure(|| {
-            for asked in 0..10 {
-                let verdicts = table.take(&charges, at(1)).unwrap();
-                assert_eq!(verdicts.iter().all(|verdict| verdict.allowed), asked < 3);
-            }
-        });
-        assert_eq!(count.count_total, 0);
-    }
-
-    #[test]
-    fn buckets_lie_on_lines_of_cache() {
-        let table = Table::new(TableSize::MIN);
-        for stripe in &table.stripes {
-            let cells = stripe.lock();
-            assert_eq!(cells.words[cells.first..].as_ptr().addr() % BUCKET_BYTES, 0);
-            assert!(cells.words.len() - cells.first >= table.buckets_per_stripe as usize * WORDS);
-        }
-    }
-
-    #[test]
-    fn every_hash_has_a_place() {
-        let table = Table::new(TableSize::MIN);
-        for hash in [0, 1, u128::MAX, u128::from(u64::MAX), u128::MAX << 64] {
-            let first = table.take(&[charge(KeyHash(hash), 60)], at(1)).unwrap();
-            let second = table.take(&[charge(KeyHash(hash), 1)], at(1)).unwrap();
-            assert_eq!((first[0].allowed, second[0].allowed), (true, false), "{hash:x}");
-        }
-    }
-
-    #[test]
-    fn a_lock_whose_holder_died_still_opens() {
-        let table = Table::new(TableSize::MIN);
-        std::thread::scope(|scope| {
-            let died = scope.spawn(|| {
-                let _held = table.hold(&[table.place(neighbour(1))]);
-                panic!("on purpose, while the lock is held");
-            });
-            assert!(died.join().is_err());
-        });
-        assert!(table.take(&[charge(neighbour(1), 1)], at(1)).unwrap()[0].allowed);
-    }
-}
+mod tests;

@@ -168,13 +168,13 @@ impl Spend {
 }
 
 impl Meter for Spend {
-    fn charges(&self, _: &View<'_>) -> Charges {
-        let rate = Rate::new(2, Duration::from_secs(3600), 2).unwrap();
-        [Charge { key: KeyHash(7), rate, cost: 1 }].into_iter().collect()
+    fn charges(&self, _: &View<'_>, charges: &mut Charges) {
+        let bound = Bound::Rate(Rate::new(2, Duration::from_secs(3600), 2).unwrap());
+        charges.push(Charge { item: 0, key: KeyHash(7), bound, amount: 1, spend: palisade_core::Spend::Now });
     }
 
-    fn decide(&self, _: &View<'_>, _: &Charges, verdicts: &[Verdict]) -> Decision {
-        if verdicts[0].allowed { Decision::allow() } else { Decision::refuse(Reason::LimitsRate) }
+    fn decide(&self, _: &View<'_>, _: &Charges, verdicts: &Verdicts) -> Decision {
+        if verdicts.admit() { Decision::allow() } else { Decision::refuse(Reason::LimitsRate) }
     }
 }
 

@@ -2,30 +2,26 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: u64 = 1_000_000_000;
-
-fn rate(count: u32, window_s: u64, burst: u32) -> Rate {
-    Rate::new(count, Duration::from_secs(window_s), burst).unwrap()
-}
-
-/// A bucket and the instant of its last charge.
+/// A bucket and what its charges come to.
 struct Bucket {
     rate: Rate,
-    melt_off: u64,
+    counter: Counter,
 }
 
 impl Bucket {
     fn new(rate: Rate) -> Self {
-        Self { rate, melt_off: 0 }
+        Self { rate, counter: Counter::new() }
     }
 
-    /// Charges like a store: what is refused is not written.
     fn charge(&mut self, now: u64, cost: u32) -> Verdict {
-        let (verdict, melt_off) = self.rate.step(self.melt_off, now, cost);
-        if verdict.allowed {
-            self.melt_off = melt_off;
-        }
-        verdict
+        self.counter.charge(charge(Bound::Rate(self.rate), cost, Spend::Now), at(now))
+    }
+
+    /// Whether `cost` would fit, without charging it.
+    fn fits(&self, now: u64, cost: u32) -> bool {
+        Counter { state: self.counter.state }
+            .charge(charge(Bound::Rate(self.rate), cost, Spend::Now), at(now))
+            .allowed()
     }
 }
 
@@ -72,17 +68,17 @@ fn a_bucket_of_five() {
     let start = 1_000 * SECOND;
     for left in (0..5).rev() {
         let verdict = bucket.charge(start, 1);
-        assert_eq!((verdict.allowed, verdict.remaining), (true, left));
+        assert_eq!((verdict.allowed(), verdict.remaining), (true, left));
         assert_eq!(verdict.next_unit, Some(Duration::from_secs(120)));
         assert_eq!(verdict.retry_after, Duration::ZERO);
     }
     let refused = bucket.charge(start, 1);
-    assert_eq!((refused.allowed, refused.remaining), (false, 0));
+    assert_eq!((refused.allowed(), refused.remaining), (false, 0));
     assert_eq!(refused.retry_after, Duration::from_secs(120));
 
     assert_eq!(bucket.charge(start + 119_999_000_000, 1).retry_after, Duration::from_millis(1));
-    assert!(bucket.charge(start + 120 * SECOND, 1).allowed);
-    assert!(!bucket.charge(start + 120 * SECOND, 1).allowed);
+    assert!(bucket.charge(start + 120 * SECOND, 1).allowed());
+    assert!(!bucket.charge(start + 120 * SECOND, 1).allowed());
 }
 
 #[test]
@@ -109,11 +105,12 @@ fn a_changed_rate_keeps_what_was_used() {
 
 #[test]
 fn instants_at_the_end_of_time_do_no_harm() {
-    let rate = rate(1, 31 * 86_400, 1);
-    for (melt_off, now) in [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
-        for cost in [0, 1, u32::MAX] {
-            let (verdict, after) = rate.step(melt_off, now, cost);
-            assert!(after >= now && verdict.remaining <= 1);
+    let bound = Bound::Rate(rate(1, 31 * 86_400, 1));
+    for (word, now) in [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX), (u64::MAX >> 1, 0)] {
+        for (cost, spend) in [(0, Spend::Now), (1, Spend::Now), (u32::MAX, Spend::Reserve(u64::MAX))] {
+            let mut counter = Counter { state: State { cell: Cell::from_word(word), ..State::default() } };
+            assert!(counter.charge(charge(bound, cost, spend), at(now)).remaining <= 1);
+            counter.settle(charge(bound, cost, spend), at(0), u32::MAX, at(now));
         }
     }
 }
@@ -141,7 +138,7 @@ proptest! {
         let mut admitted: Vec<(u64, u32)> = Vec::new();
         for (gap, cost) in charges {
             now += gap * rate.unit_ns() / 8;
-            if bucket.charge(now, cost).allowed {
+            if bucket.charge(now, cost).allowed() {
                 admitted.push((now, cost));
             }
         }
@@ -163,7 +160,7 @@ proptest! {
         let mut now = 5 * SECOND;
         for gap in gaps {
             let cost = 1 + u32::try_from(gap).unwrap() % rate.burst();
-            prop_assert!(bucket.charge(now, cost).allowed);
+            prop_assert!(bucket.charge(now, cost).allowed());
             now += rate.unit_ns() * u64::from(cost) + gap;
         }
     }
@@ -175,13 +172,13 @@ proptest! {
         let mut now = 5 * SECOND;
         for (gap, cost) in charges {
             now += gap * rate.unit_ns() / 8;
-            let before = bucket.melt_off;
+            let before = bucket.counter.state;
             let verdict = bucket.charge(now, cost);
-            let fits = |wait: u64, cost: u32| rate.step(bucket.melt_off, now + wait, cost).0.allowed;
+            let fits = |wait: u64, cost: u32| bucket.fits(now + wait, cost);
 
-            prop_assert_eq!(verdict.allowed, verdict.retry_after.is_zero());
-            if !verdict.allowed {
-                prop_assert_eq!(bucket.melt_off, before);
+            prop_assert_eq!(verdict.allowed(), verdict.retry_after.is_zero());
+            if !verdict.allowed() {
+                prop_assert_eq!(bucket.counter.state, before);
                 if cost <= rate.burst() {
                     let wait = u64::try_from(verdict.retry_after.as_nanos()).unwrap();
                     prop_assert!(fits(wait, cost) && !fits(wait - 1, cost));
@@ -215,8 +212,8 @@ proptest! {
             level = full.min(level + passed);
             let wanted = u64::from(cost) * rate.unit_ns();
             let verdict = bucket.charge(now, cost);
-            prop_assert_eq!(verdict.allowed, wanted <= level);
-            if verdict.allowed {
+            prop_assert_eq!(verdict.allowed(), wanted <= level);
+            if verdict.allowed() {
                 level -= wanted;
             }
             prop_assert_eq!(u64::from(verdict.remaining), level / rate.unit_ns());
