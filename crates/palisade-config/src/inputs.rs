@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use palisade_policy::demo::Demo;
+
 /// A longer file is not a configuration.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -14,6 +16,7 @@ pub struct Inputs {
     pub(crate) sources: Vec<Source>,
     pub(crate) overrides: Vec<Override>,
     pub(crate) secrets: Secrets,
+    pub(crate) demo: Demo,
     pub(crate) directory: PathBuf,
 }
 
@@ -67,7 +70,13 @@ pub fn locate(option: Option<PathBuf>, variable: Option<PathBuf>) -> Option<Path
 impl Inputs {
     /// No file at all: `run --upstream URL`. Relative paths start at `directory`.
     pub fn without_file(directory: impl Into<PathBuf>) -> Self {
-        Self { sources: Vec::new(), overrides: Vec::new(), secrets: Secrets::Resolve, directory: directory.into() }
+        Self {
+            sources: Vec::new(),
+            overrides: Vec::new(),
+            secrets: Secrets::Resolve,
+            demo: Demo::Never,
+            directory: directory.into(),
+        }
     }
 
     /// A text that the caller has, shown under `name`.
@@ -85,6 +94,12 @@ impl Inputs {
             inputs.sources.push(Source::read(&path.with_file_name(format!("{stem}.{environment}.toml"))));
         }
         inputs
+    }
+
+    /// The same for a demo, which believes what a field says about the user. No file can say so.
+    pub fn for_demo(mut self) -> Self {
+        self.demo = Demo::Trusted;
+        self
     }
 
     /// The same with a further text laid over it.

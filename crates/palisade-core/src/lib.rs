@@ -25,13 +25,14 @@ pub mod reason;
 pub mod record;
 pub mod route;
 pub mod shape;
+pub mod tally;
 pub mod time;
 pub mod trace;
 pub mod view;
 
 pub use address::{ClientIp, Network, Networks};
 pub use chain::chain;
-pub use charge::{Ban, Bound, Charge, Charges, KeyHash, Rate, Spend, Verdict, Verdicts};
+pub use charge::{Ban, Bound, Charge, Charges, KeyHash, Quota, Rate, Spend, Verdict, Verdicts};
 pub use decision::{Decision, Effects, Refusal, Reply};
 pub use edit::{Edit, Edited, HeaderEdits};
 pub use head::{Head, Sift, Single};
@@ -46,5 +47,6 @@ pub use policy::{
 pub use reason::Reason;
 pub use record::{Outcome, Record};
 pub use route::{Kind, Route, RouteId, RouteTable};
+pub use tally::{Item, Said, Shown, Tally};
 pub use time::{Monotonic, Now, Utc};
 pub use view::{Protocol, ResponseView, View};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::charge::{Charges, Verdicts};
 use crate::decision::Decision;
 use crate::edit::HeaderEdits;
+use crate::tally::Tally;
 use crate::view::{ResponseView, View};
 
 /// A protection, by what it looks at.
@@ -57,6 +58,9 @@ pub trait Meter: Send + Sync {
 
     /// Answers from what the store said.
     fn decide(&self, view: &View<'_>, charges: &Charges, verdicts: &Verdicts) -> Decision;
+
+    /// Notes what was said, for the answer's fields, the record and the metrics.
+    fn tell(&self, mode: Mode, charges: &Charges, verdicts: &Verdicts, tallies: &mut Vec<Tally>);
 }
 
 /// Loads one record.

@@ -51,6 +51,8 @@ pub enum ProblemType {
     Own,
     /// A quota is used up; registered with IANA.
     QuotaExceeded,
+    /// The server can't do more for now; registered with IANA.
+    ReducedCapacity,
 }
 
 reasons! {
@@ -87,6 +89,10 @@ reasons! {
     /// A rate limit is used up. `Retry-After` says when the next request fits; `RateLimit-Policy`
     /// names the limit.
     LimitsRate = "limits.rate" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
+    /// A quota is used up until its calendar window ends, in UTC. `Retry-After` says when that is.
+    LimitsQuota = "limits.quota" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
+    /// The request reads in so many ways that more limits apply to it than can be asked at once.
+    LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait
     /// longest are turned away at once, so that the others are served.
     ShedOverload = "shed.overload" SERVICE_UNAVAILABLE "Too busy, try again shortly" Own;

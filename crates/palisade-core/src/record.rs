@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::decision::Refusal;
-use crate::{ClientIp, Identity, Kind, Mode, Now, Protocol, Reason, RequestId, RouteId, SpanId, Stage, TraceId};
+use crate::{ClientIp, Identity, Kind, Mode, Now, Protocol, Reason, RequestId, RouteId, SpanId, Stage, Tally, TraceId};
 
 /// What is kept of one request.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub struct Record {
     pub attempts: Vec<Attempt>,
     /// Policies that refused or would have refused; all of them when the trace is kept.
     pub policies: Vec<Asked>,
+    /// What limits said.
+    pub limits: Vec<Tally>,
     /// Whether the answer was a stream, so that latency means its first byte.
     pub stream: bool,
     /// Whether the record's spans are kept as a trace.

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use crate::decision::Facts;
 use crate::head::{Head, Single};
 use crate::media;
-use crate::{ClientIp, Identity, Now, Path, RequestId, Route};
+use crate::{ClientIp, Identity, Now, Path, RequestId, Route, Tally};
 
 /// A borrowed look at a request's head and at what is known so far.
 ///
@@ -37,6 +37,8 @@ pub struct View<'a> {
     pub request_id: &'a RequestId,
     /// What earlier policies left for later ones.
     pub facts: &'a Facts,
+    /// What limits said. Complete when the answer is dressed; nobody sees it before.
+    pub limits: &'a [Tally],
     /// When the head was complete.
     pub now: Now,
 }

@@ -6,7 +6,7 @@ use allocation_counter::measure;
 use http::StatusCode;
 use palisade_core::charge::{State, step};
 use palisade_core::config::{Decode as _, Files, Node, Place, Problems, Setting, Table, Value};
-use palisade_core::{Charges, Decision, HeaderEdits, Policy, Question, ResponseView, Verdicts, View};
+use palisade_core::{Charges, Decision, HeaderEdits, Policy, Question, ResponseView, Tally, Verdicts, View};
 
 use crate::Context;
 use crate::catalog::{Compiled, Raw, RawPolicies, compile};
@@ -21,7 +21,13 @@ const NAMES: &str = "accept accept-encoding accept-language authorization cache-
 fn compiled() -> Compiled {
     let (files, mut problems) = (Files::default(), Problems::default());
     let public = Setting { value: Authority::parse("briefly.example").unwrap(), place: Place::top() };
-    let context = Context { files: &files, public: Some(public), hosts: Vec::new(), seed: [3; 16] };
+    let context = Context {
+        files: &files,
+        public: Some(public),
+        hosts: Vec::new(),
+        demo: crate::demo::Demo::Never,
+        seed: [3; 16],
+    };
     let nothing = Node::unplaced(Value::Table(Table::default()));
     let raw = Raw {
         policies: RawPolicies::decode(&nothing, &Place::top(), &mut problems).unwrap(),
@@ -34,7 +40,7 @@ fn compiled() -> Compiled {
 }
 
 /// Whether all policies let a request pass. Buckets are full.
-fn is_allowed(questions: &[Question], view: &View<'_>) -> bool {
+fn is_allowed(questions: &[Question], view: &View<'_>, tallies: &mut Vec<Tally>) -> bool {
     questions.iter().all(|question| {
         let decision = match &question.policy {
             Policy::Inspect(policy) => policy.decide(view),
@@ -42,6 +48,7 @@ fn is_allowed(questions: &[Question], view: &View<'_>) -> bool {
                 let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
                 policy.charges(view, &mut charges);
                 step(&charges, &mut [State::default(); 8], &mut [], view.now, &mut verdicts);
+                policy.tell(question.mode, &charges, &verdicts, tallies);
                 policy.decide(view, &charges, &verdicts)
             }
             Policy::Recall(policy) => return policy.lookup(view).is_none(),
@@ -70,9 +77,11 @@ fn an_ordinary_request_allocates_nothing() {
     let request = format!("GET /x HTTP/1.1\nhost: briefly.example\n{}: x", names.join(": x\n"));
     for address in ["192.0.2.1", "2001:db8::1"] {
         with_client(&request, client(address), |view| {
+            // The guard's own, of which a request has one.
+            let mut tallies = Vec::with_capacity(4);
             let count = measure(|| {
                 assert!(names.iter().all(|name| inbound.verdict(name.as_bytes()) == Inbound::Keep));
-                assert!(is_allowed(&questions, view));
+                assert!(is_allowed(&questions, view, &mut tallies));
             });
             assert_eq!(count.count_total, 0, "{address}");
         });

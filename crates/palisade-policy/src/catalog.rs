@@ -10,7 +10,7 @@ use crate::compress::config::RawCompress;
 use crate::headers::config::RawHeaders;
 use crate::inbound::{InboundFilter, MethodOverride, OddNames};
 use crate::limits::config::RawLimits;
-use crate::{Context, compress, headers, host, inbound, limits, method, upgrade};
+use crate::{Context, compress, demo, headers, host, inbound, limits, method, upgrade};
 
 palisade_core::section! {
     /// The tables of policies. An absent table is a state of its own.
@@ -49,7 +49,7 @@ pub struct Compiled {
 pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Compiled {
     let Raw { policies, method_override, compress } = raw;
     let RawPolicies { limits, headers } = policies;
-    let limits = limits::config::compile(limits, context, problems);
+    let limits = limits::config::compile(limits, method_override, context, problems);
     let inbound = match headers.map(|headers| headers.value).or_else(|| defaults("headers", problems)) {
         Some(RawHeaders { inbound }) => inbound::config::compile(inbound.value, method_override, problems),
         None => InboundFilter::new(OddNames::Drop, Vec::new(), method_override),
@@ -60,6 +60,7 @@ pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Comp
         host::compile(context),
         method::compile(),
         upgrade::compile(),
+        demo::compile(context.demo),
         limits.questions,
         headers::compile(),
         // Last: what it makes, nobody after it could read.

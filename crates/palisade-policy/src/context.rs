@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use palisade_core::config::{Files, Place, Setting};
 
+use crate::demo::Demo;
 use crate::host::Authority;
 
 /// The part of the configuration that belongs to no single policy, and the entropy of this start.
@@ -15,6 +16,8 @@ pub struct Context<'a> {
     pub public: Option<Setting<Authority>>,
     /// `[app] hosts`
     pub hosts: Vec<Setting<Authority>>,
+    /// Whether the process is a demo.
+    pub demo: Demo,
     /// Random bits, drawn once per start: nobody outside can tell which keys share a counter.
     pub seed: [u8; 16],
 }

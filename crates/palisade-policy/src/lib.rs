@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod compress;
 mod context;
+pub mod demo;
 pub mod headers;
 pub mod host;
 pub mod inbound;

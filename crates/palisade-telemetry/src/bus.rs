@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use palisade_core::record::{Answer, Asked, Attempt};
-use palisade_core::{Outcome, Record};
+use palisade_core::{Outcome, Record, Tally};
 
 /// Records in a batch at most.
 pub(crate) const BATCH: usize = 64;
@@ -142,6 +142,7 @@ pub(crate) fn weight(record: &Record) -> usize {
         + names
         + record.attempts.len() * size_of::<Attempt>()
         + record.policies.iter().map(asked_weight).sum::<usize>()
+        + record.limits.len() * size_of::<Tally>()
 }
 
 fn asked_weight(asked: &Asked) -> usize {

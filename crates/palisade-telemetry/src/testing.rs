@@ -5,8 +5,18 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use palisade_core::{
-    ClientIp, Identity, Kind, Monotonic, Now, Outcome, Protocol, Record, RequestId, RouteId, SpanId, TraceId, Utc,
+    Bound, ClientIp, Identity, Item, Kind, Mode, Monotonic, Now, Outcome, Protocol, Rate, Record, RequestId, RouteId,
+    Said, Shown, SpanId, Stage, Tally, TraceId, Utc,
 };
+
+/// What a limit said.
+pub(crate) fn tally(limit: &str, mode: Mode, said: Said, remaining: u32) -> Tally {
+    let rate = Rate::new(300, Duration::from_secs(60), 300).unwrap();
+    let (key, shown) = ("ip".into(), Shown::Always);
+    let item =
+        Item { limit: limit.into(), name: limit.into(), stage: Stage::Shed, key, bound: Bound::Rate(rate), shown };
+    Tally { item: item.into(), mode, said, remaining, next_unit: None }
+}
 
 /// A plain GET that was answered.
 pub(crate) fn record() -> Record {
@@ -43,6 +53,7 @@ pub(crate) fn record() -> Record {
         server: None,
         attempts: Vec::new(),
         policies: Vec::new(),
+        limits: Vec::new(),
         stream: false,
         traced: false,
     }

@@ -9,7 +9,8 @@ use palisade_core::path::EncodedSlash;
 use palisade_core::route::{Kind, Treatment};
 use palisade_core::{Mode, Pattern, Question, Rate, Record, RouteTable};
 use palisade_policy::inbound::{InboundFilter, MethodOverride, OddNames};
-use palisade_policy::{headers, limits, method};
+use palisade_policy::limits::{self, Ladder, Spec, Style, TooFast};
+use palisade_policy::{headers, method};
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
 
@@ -39,7 +40,7 @@ pub struct Builder {
     table: TableSize,
     seed: [u8; 16],
     body_bytes_max: u64,
-    too_fast: Option<Rate>,
+    limits: Vec<Spec>,
     peer: PeerOf,
     record: Box<dyn Fn(Record) + Send + Sync>,
 }
@@ -48,8 +49,8 @@ pub struct Builder {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The widest address prefix would refill faster than can be counted.
-    #[error("{0:?} is too fast for the IPv6 ladder, whose /48 has sixteen times as much")]
-    TooFast(Rate),
+    #[error(transparent)]
+    TooFast(#[from] TooFast),
     /// More routes than a table holds.
     #[error("the routes don't fit into a table")]
     Routes(#[source] palisade_core::route::TooManyRoutes),
@@ -72,7 +73,7 @@ impl Palisade {
             table: TableSize::default(),
             seed: random.u128(..).to_ne_bytes(),
             body_bytes_max: BODY_BYTES_MAX,
-            too_fast: None,
+            limits: Vec::new(),
             peer: Box::new(peer_of),
             record: Box::new(|_| {}),
         }
@@ -81,11 +82,13 @@ impl Palisade {
 
 impl Builder {
     /// Lets each client address make requests at this rate.
-    pub fn per_ip(mut self, rate: Rate, mode: Mode) -> Self {
-        match limits::per_ip(rate, mode, "default".into(), &self.seed) {
-            Some(questions) => self.questions.extend(questions),
-            None => self.too_fast = Some(rate),
-        }
+    pub fn per_ip(self, rate: Rate, mode: Mode) -> Self {
+        self.limit(Spec::per_ip(rate, mode))
+    }
+
+    /// Adds a limit. Those by user or plan see who a question of stage `identify` says it is.
+    pub fn limit(mut self, limit: Spec) -> Self {
+        self.limits.push(limit);
         self
     }
 
@@ -145,10 +148,15 @@ impl Builder {
     ///
     /// What can't be counted, or is too much.
     pub fn build(self) -> Result<PalisadeLayer, BuildError> {
-        if let Some(rate) = self.too_fast {
-            return Err(BuildError::TooFast(rate));
-        }
+        let settings = limits::Settings {
+            ladder: Ladder::default(),
+            style: Style::default(),
+            overrides: MethodOverride::Drop,
+            seed: self.seed,
+            place: "default".into(),
+        };
         let mut questions = self.questions;
+        questions.extend(limits::questions(self.limits, &settings)?);
         questions.sort_by_key(|question| question.stage);
         let questions: std::sync::Arc<[Question]> = questions.into();
         let treatment =

@@ -18,7 +18,7 @@ use palisade_core::policy::{End, Fed};
 use palisade_core::record::{Answer, Asked};
 use palisade_core::{
     Charges, Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy,
-    Question, Refusal, Reply, ResponseView, Stage, Transformation, Verdicts, View,
+    Question, Refusal, Reply, ResponseView, Stage, Tally, Transformation, Verdicts, View,
 };
 use palisade_store::{Counters, Records};
 
@@ -47,6 +47,8 @@ pub struct Passage {
     pub response: HeaderEdits,
     /// What was asked: refusals, notes, and everything when the request is traced.
     pub asked: Vec<Asked>,
+    /// What limits said.
+    pub limits: Vec<Tally>,
     /// Time spent waiting for stores.
     pub store_wait: Duration,
 }
@@ -92,8 +94,9 @@ where
         }
         let began = (notes == Notes::Full).then(clock::monotonic);
         let decision = {
-            let view = View { identity: &passage.identity, facts: &passage.facts, ..*view };
-            put(stores, question, &view, body, &mut passage.store_wait).await
+            let Passage { identity, facts, limits, store_wait, .. } = &mut *passage;
+            let view = View { identity, facts, ..*view };
+            put(stores, question, &view, body, Kept { limits, store_wait }).await
         };
         let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
         if let Some(ruling) = passage.act(question, decision, span) {
@@ -103,13 +106,19 @@ where
     Ruling::Pass
 }
 
+/// What is kept of the asking itself.
+struct Kept<'a> {
+    limits: &'a mut Vec<Tally>,
+    store_wait: &'a mut Duration,
+}
+
 /// Puts one question. `None`: it has nothing to say about this request.
 async fn put<B>(
     stores: &Stores,
     question: &Question,
     view: &View<'_>,
     body: &mut Held<B>,
-    store_wait: &mut Duration,
+    kept: Kept<'_>,
 ) -> Option<Decision>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -119,11 +128,11 @@ where
         Policy::Meter(policy) => {
             // A function of its own, so that charges and verdicts, which are large, lie on the stack
             // and not in every request's future.
-            meter(&**policy, stores, view)
+            meter(&**policy, question.mode, stores, view, kept.limits)
         }
         Policy::Recall(policy) => {
             let lookup = policy.lookup(view)?;
-            let found = waited(stores.records.lookup(&lookup, view.now), store_wait).await;
+            let found = waited(stores.records.lookup(&lookup, view.now), kept.store_wait).await;
             Some(policy.decide(view, found))
         }
         Policy::Examine(policy) => Some(examine(policy.begin(view)?, body).await),
@@ -131,13 +140,24 @@ where
     }
 }
 
-fn meter(policy: &dyn Meter, stores: &Stores, view: &View<'_>) -> Option<Decision> {
+fn meter(
+    policy: &dyn Meter,
+    mode: Mode,
+    stores: &Stores,
+    view: &View<'_>,
+    tallies: &mut Vec<Tally>,
+) -> Option<Decision> {
     let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
     policy.charges(view, &mut charges);
     if charges.is_empty() {
         return None;
     }
-    stores.counters.take(&charges, view.now, &mut verdicts);
+    // What was left out would be a limit that the request walked around: it is refused, and so
+    // nothing of it is charged.
+    if !charges.is_too_much() {
+        stores.counters.take(&charges, view.now, &mut verdicts);
+    }
+    policy.tell(mode, &charges, &verdicts, tallies);
     Some(policy.decide(view, &charges, &verdicts))
 }
 
@@ -198,8 +218,8 @@ pub fn dress(
     notes: Notes,
 ) -> Vec<Box<dyn Transformation>> {
     let Outline { status, length } = outline;
-    let Passage { identity, facts, response, asked, .. } = passage;
-    let view = View { identity, facts, ..*view };
+    let Passage { identity, facts, response, asked, limits, .. } = passage;
+    let view = View { identity, facts, limits, ..*view };
     edits.take(response);
     let mut rewritings = Vec::new();
     // Empty, with the memory of what was taken.

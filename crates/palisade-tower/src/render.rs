@@ -61,7 +61,8 @@ fn problem(refusal: &Refusal, request_id: RequestId) -> String {
             text.push_str("urn:palisade:problem:");
             text.push_str(reason.code());
         }
-        ProblemType::QuotaExceeded => text.push_str("https://iana.org/assignments/http-problem-types#quota-exceeded"),
+        ProblemType::QuotaExceeded => registered(&mut text, "quota-exceeded"),
+        ProblemType::ReducedCapacity => registered(&mut text, "temporary-reduced-capacity"),
     }
     text.push_str("\",\"title\":");
     quote(&mut text, reason.title());
@@ -78,6 +79,12 @@ fn problem(refusal: &Refusal, request_id: RequestId) -> String {
     }
     let _ = write!(text, ",\"request_id\":\"{request_id}\"}}");
     text
+}
+
+/// A type that IANA has registered (RFC 9457 section 4.2).
+fn registered(text: &mut String, name: &str) {
+    text.push_str("https://iana.org/assignments/http-problem-types#");
+    text.push_str(name);
 }
 
 fn quote(into: &mut String, text: &str) {

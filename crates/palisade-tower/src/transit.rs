@@ -224,6 +224,7 @@ impl<'a, C: Close> Transit<'a, C> {
             record.status = Some(status);
             record.identity = std::mem::take(&mut self.passage.identity);
             record.policies = std::mem::take(&mut self.passage.asked);
+            record.limits = std::mem::take(&mut self.passage.limits);
             record.store_wait = self.passage.store_wait;
             if status.as_u16() >= 500 && record.code.is_none() {
                 record.outcome = record.outcome.max(Outcome::AppError);
@@ -269,6 +270,7 @@ impl Sight<'_> {
             identity: &ANONYMOUS,
             request_id: &arrival.request_id,
             facts: &NO_FACTS,
+            limits: &[],
             now: arrival.now,
         }
     }
@@ -332,6 +334,7 @@ fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Box<Record> {
         server: None,
         attempts: Vec::new(),
         policies: Vec::new(),
+        limits: Vec::new(),
         stream: false,
         traced: arrival.traced,
     })

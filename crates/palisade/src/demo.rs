@@ -32,7 +32,8 @@ pub(crate) fn run(demo: &Demo) -> Exit {
         preferred(8080),
         preferred(9901),
     );
-    let read: Read = Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("addresses", addresses.clone()));
+    let read: Read =
+        Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("addresses", addresses.clone()).for_demo());
     match Process::start(read) {
         Ok(process) => {
             introduce(&process, application);
@@ -88,6 +89,11 @@ fn introduce(process: &Process, application: SocketAddr) {
          \n  A page, with what browsers should be told:\n    curl -i http://{public}/\n\
          \n  A chat that streams, word by word:\n    curl -N http://{public}/api/chat -H 'content-type: application/json' \
          -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
+         \n  The same as a user of a plan, whose requests count together wherever they come from (only the demo believes that):\n    \
+         curl -i http://{public}/api/chat -H 'Demo-User: anna' -H 'Demo-Plan: free' -H 'content-type: application/json' \
+         -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
+         \n  A webhook that no limit but its own ceiling is on, and a spelling that is not exempt:\n    \
+         curl -i -X POST http://{public}/api/billing/webhook\n    curl -i -X POST http://{public}/api/billing//webhook\n\
          \n  A path that two servers would read differently:\n    curl -i --path-as-is 'http://{public}/a/..%2fadmin'\n\
          \n  More requests than an address may make (the last ones get 429):\n    \
          for i in $(seq 320); do curl -s -o /dev/null -w '%{{http_code}}\\n' http://{public}/api/auth/tiers; done | sort | uniq -c\n\

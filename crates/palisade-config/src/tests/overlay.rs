@@ -58,7 +58,7 @@ fn each_value_knows_its_place() {
     check("no.such.key", "default");
     check("app.route.\"", "default");
     let question = snapshot.questions.iter().find(|question| question.name == "limits").unwrap();
-    assert_eq!(question.place.as_ref(), "palisade.staging.toml:3");
+    assert_eq!(question.place.as_ref(), "palisade.toml:11", "where its table is");
 }
 
 #[test]

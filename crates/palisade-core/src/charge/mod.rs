@@ -154,6 +154,17 @@ pub enum Standoff {
 /// How long to wait for reservations and slots, which may be free at any time.
 pub(crate) const HELD_WAIT: Duration = Duration::from_secs(1);
 
+impl Bound {
+    /// How many units it holds: of a rate those of its window.
+    pub const fn units(self) -> u32 {
+        match self {
+            Self::Rate(rate) => rate.count(),
+            Self::Quota(quota) => quota.count(),
+            Self::Slots(slots) => slots,
+        }
+    }
+}
+
 impl Charges {
     /// Adds a charge.
     pub fn push(&mut self, charge: Charge) {

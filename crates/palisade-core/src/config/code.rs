@@ -88,6 +88,11 @@ codes! {
     SecretExposed = "config.secret_exposed" Warning;
     /// The setting can never have an effect, because another one always comes first.
     Shadowed = "config.shadowed" Warning;
+    /// The setting holds less than it seems to.
+    Weak = "config.weak" Warning;
+    /// A plan is named in one map and missing in another one, where it gets what `default` says, or
+    /// the strictest entry.
+    PlanGap = "config.plan_gap" Warning;
     /// A protection is switched off.
     Off = "config.off" Notice;
 }

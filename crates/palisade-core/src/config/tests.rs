@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Mode, Rate};
+use crate::{Mode, Quota, Rate};
 
 crate::section! {
     /// A table for these tests.
@@ -265,6 +265,22 @@ fn rates() {
     check("1/31d burst 2", "config.out_of_range: needs longer than 31 days to refill, or less than 1 µs for one");
     for text in ["", "60", "/m", "60/", "60/m burst", "60/m burst 10 x", "60/m bust 10", "x/m", "-1/m"] {
         assert!(Rate::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn quotas() {
+    let check = |text: &str, expected: &str| {
+        let found = read(text, |quota: Quota| format!("{} per {}", quota.count(), quota.per().name()));
+        assert_eq!(found, expected, "{text}");
+    };
+    check("200 per day", "200 per day");
+    check("4294967295  per  month", "4294967295 per month");
+    check("0 per day", "config.out_of_range: counts must be between 1 and 4294967295");
+    check("4294967296 per day", "config.out_of_range: counts must be between 1 and 4294967295");
+    check("1 per dya", "config.invalid_value: has an unknown window (did you mean `day`?)");
+    for text in ["", "200", "200/day", "200 per", "200 per day long", "-1 per day", "x per day", "1 per year"] {
+        assert!(Quota::parse(text).is_err(), "{text}");
     }
 }
 

@@ -1,95 +1,218 @@
-//! `RateLimit-Policy` and `RateLimit`: what a client is told about its limits.
+//! What a client is told about its limits.
 //!
-//! Both are lists of RFC 9651, one item per limit. They are appended, so that items of the
-//! application stay as they are and come first. A wider prefix is told only when it refuses:
-//! otherwise it would show a client what its neighbours do.
+//! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) are lists of RFC 9651,
+//! one item per limit, behind those of the application. The older forms know one limit: the one that
+//! refused, else the one of which the smallest share is left.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use palisade_core::charge::Fit;
-use palisade_core::{HeaderEdits, Verdict};
+use palisade_core::{Bound, Dress, Head, HeaderEdits, Mode, Now, ResponseView, Said, Shown, Tally, View};
 
-use super::ladder::{Ladder, Rung};
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-pub(super) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(super) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// Whether clients are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announce {
-    /// In the two fields of the IETF draft.
+/// In which fields clients are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// `RateLimit-Policy` and `RateLimit`.
+    #[default]
     Ietf,
-    /// Not at all; `Retry-After` stays.
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    Legacy,
+    /// Both of these.
+    Both,
+    /// The sixth draft: `RateLimit-Limit`, `-Remaining`, `-Reset` and `-Policy`.
+    Draft6,
+    /// The seventh: `RateLimit-Policy`, and `RateLimit` with named values.
+    Draft7,
+    /// In none. `Retry-After` stays.
     Off,
 }
 
-/// Writes the two fields.
-pub(super) struct Fields {
-    announce: Announce,
-    /// `RateLimit-Policy` as nearly all answers have it: the limit without its ladder.
-    policy: Option<HeaderValue>,
+palisade_core::words! {
+    Style: "ietf" = Style::Ietf, "legacy" = Style::Legacy, "both" = Style::Both, "draft-6" = Style::Draft6,
+    "draft-7" = Style::Draft7, "off" = Style::Off
 }
 
-impl Fields {
-    pub(super) fn new(announce: Announce, ladder: &Ladder) -> Self {
-        let [limit, ..] = ladder.rungs();
-        Self { announce, policy: HeaderValue::try_from(policy([limit].into_iter())).ok() }
-    }
+/// Writes the fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Announce {
+    style: Style,
+}
 
-    /// The fields for an answer to a request that asked these limits.
-    pub(super) fn write<'a>(&self, asked: impl Iterator<Item = (&'a Rung, &'a Verdict)> + Clone) -> HeaderEdits {
-        if self.announce == Announce::Off {
-            return HeaderEdits::none();
-        }
-        let told = asked.enumerate().filter(|(rung, (_, verdict))| *rung == 0 || verdict.fit != Fit::Fits);
-        let told = told.map(|(_, asked)| asked);
-        let is_limit_alone = told.clone().nth(1).is_none();
-        let policy = match &self.policy {
-            Some(policy) if is_limit_alone => Some(policy.clone()),
-            Some(_) | None => HeaderValue::try_from(policy(told.clone().map(|(rung, _)| rung))).ok(),
-        };
-        let state = HeaderValue::try_from(state(told)).ok();
-        let mut edits = HeaderEdits::none();
-        if let (Some(policy), Some(state)) = (policy, state) {
-            edits.append(RATELIMIT_POLICY, policy);
-            edits.append(RATELIMIT, state);
-        }
-        edits
+impl Announce {
+    /// Tells clients in this style.
+    pub const fn new(style: Style) -> Self {
+        Self { style }
     }
 }
 
-/// `"per_ip";q=300;w=60;palisade-burst=100`
-fn policy<'a>(rungs: impl Iterator<Item = &'a Rung>) -> String {
-    let mut text = String::new();
-    for Rung { name, rate, .. } in rungs {
-        let comma = if text.is_empty() { "" } else { ", " };
-        let (count, window_s) = (rate.count(), whole_seconds(rate.window()));
-        // Writing to a `String` can't fail.
-        let _ = write!(text, "{comma}\"{name}\";q={count};w={window_s}");
-        if rate.burst() != count {
-            let _ = write!(text, ";palisade-burst={}", rate.burst());
+impl Dress for Announce {
+    fn dress(&self, view: &View<'_>, response: &ResponseView<'_>, edits: &mut HeaderEdits) {
+        let told = || view.limits.iter().filter(is_told);
+        if told().next().is_none() {
+            return;
         }
+        if response.status.is_redirection() && withholds(told(), response.head) {
+            // A client that reads `r=0` waits before its next request, and following a redirect is
+            // one: a sign-in would seem to hang.
+            edits.remove(RATELIMIT);
+            edits.remove(RATELIMIT_POLICY);
+            return;
+        }
+        match self.style {
+            Style::Ietf => lists(told(), view.now, edits),
+            Style::Legacy => legacy(told(), view.now, response.head, edits),
+            Style::Both => {
+                lists(told(), view.now, edits);
+                legacy(told(), view.now, response.head, edits);
+            }
+            // These can't be put together with an application's own.
+            Style::Draft6 | Style::Draft7 if response.head.has(&RATELIMIT) => {}
+            Style::Draft6 | Style::Draft7 => draft(self.style, told(), view.now, edits),
+            Style::Off => {}
+        }
+    }
+}
+
+fn is_told(tally: &&Tally) -> bool {
+    let shown = match tally.item.shown {
+        Shown::Always => true,
+        Shown::Refusing => tally.said == Said::Refuse,
+    };
+    tally.mode == Mode::Enforce && shown
+}
+
+/// Whether the fields of a redirect are left out: something is used up.
+fn withholds<'a>(mut told: impl Iterator<Item = &'a Tally>, head: &dyn Head) -> bool {
+    let mut is_used_up = told.any(|tally| tally.remaining == 0);
+    head.each(&RATELIMIT, &mut |value| is_used_up |= says_none_left(value));
+    is_used_up
+}
+
+/// Whether an item has the parameter `r=0`. Names of limits hold no `;`.
+fn says_none_left(value: &[u8]) -> bool {
+    let mut parameters = value.split(|byte| matches!(byte, b';' | b','));
+    parameters.any(|parameter| parameter.trim_ascii() == b"r=0")
+}
+
+fn lists<'a>(told: impl Iterator<Item = &'a Tally> + Clone, now: Now, edits: &mut HeaderEdits) {
+    let policy = text(told.clone(), |text, tally| policy_item(text, tally, now));
+    let state = text(told, state_item);
+    if let (Ok(policy), Ok(state)) = (HeaderValue::try_from(policy), HeaderValue::try_from(state)) {
+        edits.append(RATELIMIT_POLICY, policy);
+        edits.append(RATELIMIT, state);
+    }
+}
+
+/// The items with commas between them.
+fn text<'a>(told: impl Iterator<Item = &'a Tally>, item: impl Fn(&mut String, &Tally)) -> String {
+    let mut text = String::with_capacity(48);
+    for tally in told {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push('"');
+        text.push_str(&tally.item.name);
+        text.push('"');
+        item(&mut text, tally);
     }
     text
 }
 
-/// `"per_ip";r=299;t=1`
-fn state<'a>(told: impl Iterator<Item = (&'a Rung, &'a Verdict)>) -> String {
-    let mut text = String::with_capacity(32);
-    for (Rung { name, .. }, verdict) in told {
-        // On every answer, so without the formatting machinery.
-        text.push_str(if text.is_empty() { "\"" } else { ", \"" });
-        text.push_str(name);
-        text.push_str("\";r=");
-        text.push_str(itoa::Buffer::new().format(verdict.remaining));
-        if let Some(next) = verdict.next_unit {
-            text.push_str(";t=");
-            text.push_str(itoa::Buffer::new().format(whole_seconds(next)));
+/// `;q=300;w=60;palisade-burst=100`
+fn policy_item(text: &mut String, tally: &Tally, now: Now) {
+    let bound = tally.item.bound;
+    parameter(text, ";q=", u64::from(bound.units()));
+    match bound {
+        Bound::Rate(rate) => {
+            parameter(text, ";w=", whole_seconds(rate.window()));
+            if rate.burst() != rate.count() {
+                parameter(text, ";palisade-burst=", u64::from(rate.burst()));
+            }
         }
+        Bound::Quota(quota) => parameter(text, ";w=", quota.per().length(now.utc).as_secs()),
+        Bound::Slots(_) => text.push_str(";qu=\"concurrent-requests\""),
     }
-    text
+}
+
+/// `;r=299;t=1`
+fn state_item(text: &mut String, tally: &Tally) {
+    parameter(text, ";r=", u64::from(tally.remaining));
+    if let Some(next) = tally.next_unit {
+        parameter(text, ";t=", whole_seconds(next));
+    }
+}
+
+/// On every answer, so without the formatting machinery.
+fn parameter(text: &mut String, name: &str, value: u64) {
+    text.push_str(name);
+    text.push_str(itoa::Buffer::new().format(value));
+}
+
+/// The limit that older forms tell of.
+fn tightest<'a>(told: impl Iterator<Item = &'a Tally>) -> Option<&'a Tally> {
+    // Shares are compared by cross-multiplication.
+    let share = |one: &Tally, of: &Tally| u64::from(one.remaining) * u64::from(of.item.bound.units());
+    told.min_by(|a, b| match (a.said == Said::Refuse, b.said == Said::Refuse) {
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (true, true) => Ordering::Equal,
+        (false, false) => share(a, b).cmp(&share(b, a)),
+    })
+}
+
+/// The application's own three stay if less is left of them.
+fn legacy<'a>(told: impl Iterator<Item = &'a Tally>, now: Now, head: &dyn Head, edits: &mut HeaderEdits) {
+    let Some(tally) = tightest(told) else { return };
+    let sent = head.first(&X_REMAINING).and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok());
+    let is_whole = [X_LIMIT, X_REMAINING, X_RESET].iter().all(|name| head.has(name));
+    if sent.is_some_and(|sent| is_whole && sent < u64::from(tally.remaining)) {
+        return;
+    }
+    let reset = Duration::from_nanos(now.utc.as_nanos()).saturating_add(tally.next_unit.unwrap_or_default());
+    edits.set(X_LIMIT, HeaderValue::from(tally.item.bound.units()));
+    edits.set(X_REMAINING, HeaderValue::from(tally.remaining));
+    edits.set(X_RESET, HeaderValue::from(whole_seconds(reset)));
+}
+
+fn draft<'a>(style: Style, told: impl Iterator<Item = &'a Tally>, now: Now, edits: &mut HeaderEdits) {
+    let Some(tally) = tightest(told) else { return };
+    let units = u64::from(tally.item.bound.units());
+    let reset = tally.next_unit.map_or(0, whole_seconds);
+    let window = match tally.item.bound {
+        Bound::Rate(rate) => Some(whole_seconds(rate.window())),
+        Bound::Quota(quota) => Some(quota.per().length(now.utc).as_secs()),
+        Bound::Slots(_) => None,
+    };
+    let mut policy = itoa::Buffer::new().format(units).to_owned();
+    if let Some(window) = window {
+        parameter(&mut policy, ";w=", window);
+    }
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        edits.set(RATELIMIT_POLICY, policy);
+    }
+    if style == Style::Draft6 {
+        edits.set(RATELIMIT_LIMIT, HeaderValue::from(units));
+        edits.set(RATELIMIT_REMAINING, HeaderValue::from(tally.remaining));
+        edits.set(RATELIMIT_RESET, HeaderValue::from(reset));
+        return;
+    }
+    let mut state = String::from("limit=");
+    state.push_str(itoa::Buffer::new().format(units));
+    parameter(&mut state, ", remaining=", u64::from(tally.remaining));
+    parameter(&mut state, ", reset=", reset);
+    if let Ok(state) = HeaderValue::try_from(state) {
+        edits.set(RATELIMIT, state);
+    }
 }
 
 /// Rounded up: a client that waits so long never comes too early.

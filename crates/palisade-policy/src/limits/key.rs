@@ -1,49 +1,190 @@
-//! Keys of counters: hashes, never the client's own values.
+//! Whose requests a limit counts together.
 
-use std::hash::Hasher as _;
+use std::fmt;
+use std::net::IpAddr;
 
-use palisade_core::KeyHash;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use http::HeaderName;
+use palisade_core::{ClientIp, KeyHash, View};
 
-/// The keys of one limit: SipHash with the limit's name already taken in.
-pub(super) struct Keys(SipHasher13);
+use super::hash::Hash;
 
-impl Keys {
-    pub(super) fn new(seed: &[u8; 16], limit: &str) -> Self {
-        Self(with_part(SipHasher13::new_with_key(seed), limit.as_bytes()))
-    }
+/// What a limit's counters are kept by: one counter for each combination of its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(Box<[Part]>);
 
-    /// The key whose one part is `value`, which is a `kind`.
-    pub(super) fn of(&self, kind: &str, value: &[u8]) -> KeyHash {
-        let hasher = with_part(with_part(self.0, kind.as_bytes()), value);
-        KeyHash(hasher.finish128().as_u128())
-    }
+/// One part of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The client's address.
+    Ip,
+    /// Who sent the request; of anonymous ones the address.
+    User,
+    /// The API key that was shown.
+    ApiKey,
+    /// The route.
+    Route,
+    /// All values of a field.
+    Header(HeaderName),
+    /// What was verified about the user, by its path.
+    Claim(Box<str>),
+    /// Everybody together.
+    Global,
 }
 
-/// Every part goes in behind its length, so that no two lists of parts read the same.
-fn with_part(mut hasher: SipHasher13, part: &[u8]) -> SipHasher13 {
-    hasher.write_u64(part.len() as u64);
-    hasher.write(part);
-    hasher
+/// Why a text is not a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// One of its parts is none.
+    #[error("has the unknown part `{0}`")]
+    Part(Box<str>),
+    /// A part stands twice.
+    #[error("has the part `{0}` twice")]
+    Twice(Box<str>),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What stands in for a part that a request doesn't have, beside its address.
+const ABSENT: &[u8] = b"absent";
 
-    #[test]
-    fn parts_never_run_into_each_other() {
-        let keys = [
-            Keys::new(&[0; 16], "a").of("b", b"c"),
-            Keys::new(&[0; 16], "ab").of("", b"c"),
-            Keys::new(&[0; 16], "").of("ab", b"c"),
-            Keys::new(&[0; 16], "a").of("", b"bc"),
-            Keys::new(&[0; 16], "a").of("b", b"c\0"),
-            Keys::new(&[1; 16], "a").of("b", b"c"),
-        ];
-        for (place, key) in keys.iter().enumerate() {
-            assert_eq!(keys.iter().position(|other| other == key), Some(place));
+/// Whether a counter belongs to an address, so that wider prefixes of it are counted too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addressed {
+    No,
+    Yes,
+}
+
+impl Key {
+    /// One counter for each of these.
+    pub fn new(parts: impl Into<Box<[Part]>>) -> Self {
+        Self(parts.into())
+    }
+
+    /// Reads `user + route`.
+    ///
+    /// # Errors
+    ///
+    /// Which part is none.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let mut parts = Vec::new();
+        for written in text.split('+').map(str::trim) {
+            let part = Part::parse(written).ok_or_else(|| KeyError::Part(written.into()))?;
+            if parts.contains(&part) {
+                return Err(KeyError::Twice(written.into()));
+            }
+            parts.push(part);
         }
-        assert_eq!(Keys::new(&[0; 16], "a").of("b", b"c"), keys[0]);
+        Ok(Self(parts.into()))
+    }
+
+    /// Its parts.
+    pub fn parts(&self) -> &[Part] {
+        &self.0
+    }
+
+    /// Whether it can only be told once it is known who sent the request.
+    pub(super) fn needs_identity(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::User | Part::ApiKey | Part::Claim(_)))
+    }
+
+    /// The counter of a request, were its address `client`: the client's own, or a wider prefix.
+    pub(super) fn of(&self, mut hash: Hash, client: ClientIp, view: &View<'_>) -> (KeyHash, Addressed) {
+        let mut addressed = Addressed::No;
+        for part in &self.0 {
+            let is_there = match part {
+                Part::Ip => {
+                    hash.take(b"ip");
+                    take_address(&mut hash, client);
+                    addressed = Addressed::Yes;
+                    true
+                }
+                Part::User => take_text(&mut hash, b"user", view.identity.subject()),
+                Part::ApiKey => take_text(&mut hash, b"api_key", view.identity.api_key()),
+                Part::Claim(path) => {
+                    hash.take(b"claim");
+                    take_text(&mut hash, path.as_bytes(), view.identity.claim(path))
+                }
+                Part::Route => take_text(&mut hash, b"route", Some(&view.route.label)),
+                Part::Header(name) => take_field(&mut hash, name, view),
+                Part::Global => take_text(&mut hash, b"global", Some("")),
+            };
+            if !is_there {
+                hash.take(ABSENT);
+                take_address(&mut hash, client);
+                addressed = Addressed::Yes;
+            }
+        }
+        (hash.finish(), addressed)
+    }
+}
+
+fn take_text(hash: &mut Hash, kind: &[u8], value: Option<&str>) -> bool {
+    let Some(value) = value else { return false };
+    hash.take(kind);
+    hash.take(value.as_bytes());
+    true
+}
+
+/// All values in their order: a client that sends a field twice gets one counter for the pair.
+fn take_field(hash: &mut Hash, name: &HeaderName, view: &View<'_>) -> bool {
+    let mut values = 0;
+    view.head.each(name, &mut |_| values += 1);
+    if values == 0 {
+        return false;
+    }
+    hash.take(b"header");
+    hash.take(name.as_str().as_bytes());
+    hash.count(values);
+    view.head.each(name, &mut |value| hash.take(value));
+    true
+}
+
+fn take_address(hash: &mut Hash, client: ClientIp) {
+    match client.addr() {
+        IpAddr::V4(address) => hash.take(&address.octets()),
+        IpAddr::V6(address) => hash.take(&address.octets()),
+    }
+}
+
+impl Part {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "ip" => Some(Self::Ip),
+            "user" => Some(Self::User),
+            "api_key" => Some(Self::ApiKey),
+            "route" => Some(Self::Route),
+            "global" => Some(Self::Global),
+            _ => {
+                if let Some(name) = text.strip_prefix("header.") {
+                    return HeaderName::from_bytes(name.as_bytes()).ok().map(Self::Header);
+                }
+                let path = text.strip_prefix("claim.")?;
+                let is_path =
+                    path.split('.').all(|name| !name.is_empty()) && path.bytes().all(|b| b.is_ascii_graphic());
+                is_path.then(|| Self::Claim(path.into()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, part) in self.0.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { " + " })?;
+            fmt::Display::fmt(part, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip => f.write_str("ip"),
+            Self::User => f.write_str("user"),
+            Self::ApiKey => f.write_str("api_key"),
+            Self::Route => f.write_str("route"),
+            Self::Global => f.write_str("global"),
+            Self::Header(name) => write!(f, "header.{name}"),
+            Self::Claim(path) => write!(f, "claim.{path}"),
+        }
     }
 }

@@ -1,53 +1,87 @@
 //! Address prefixes, each wider one with a larger bucket.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use palisade_core::{ClientIp, KeyHash, Rate};
+use palisade_core::{ClientIp, Rate};
 
-use super::key::Keys;
+/// By how many bits clients are told apart, and how many times a limit's own rate wider prefixes
+/// have. Providers give a home a /64 or a /56, a company a /48.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ladder {
+    /// Of IPv4, above the whole address: bits and factor.
+    v4: Vec<(u8, u32)>,
+    /// Of IPv6, the first with factor 1.
+    v6: Vec<(u8, u32)>,
+}
 
-/// The IPv6 prefixes, in bits, and how many times the limit's own rate each has. Providers give a
-/// home a /64 or a /56, a company a /48.
-const PREFIXES: [(u8, u32); RUNGS] = [(64, 1), (56, 4), (48, 16)];
-const RUNGS: usize = 3;
-
-/// The buckets of one limit.
-pub(super) struct Ladder([Rung; RUNGS]);
-
-/// The buckets of one prefix length.
+/// One step of a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rung {
-    /// The limit's name; above the first rung with the prefix length, `per_ip/56`.
-    pub(super) name: Box<str>,
-    pub(super) rate: Rate,
-    keys: Keys,
-    bits: u8,
+    pub(super) family: Family,
+    pub(super) bits: u8,
+    pub(super) factor: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+const V4_BITS: u8 = 32;
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self { v4: vec![(V4_BITS, 1)], v6: vec![(64, 1), (56, 4), (48, 16)] }
+    }
 }
 
 impl Ladder {
-    pub(super) fn new(limit: &str, rate: Rate, seed: &[u8; 16]) -> Option<Self> {
-        let rung = |(bits, factor): (u8, u32)| {
-            let name = if factor == 1 { limit.to_owned() } else { format!("{limit}/{bits}") };
-            let (rate, keys) = (rate.times(factor)?, Keys::new(seed, &name));
-            Some(Rung { name: name.into(), rate, keys, bits })
+    /// `v6_bits` tell IPv6 clients apart; the ladders are wider prefixes in bits, each with its
+    /// factor.
+    pub fn new(v6_bits: u8, v6: &[(u8, u32)], v4: &[(u8, u32)]) -> Self {
+        let with = |first: u8, wider: &[(u8, u32)]| {
+            let mut rungs = vec![(first, 1)];
+            rungs.extend(wider);
+            rungs.sort_by_key(|(bits, _)| Reverse(*bits));
+            rungs
         };
-        let [first, second, third] = PREFIXES.map(rung);
-        Some(Self([first?, second?, third?]))
+        Self { v4: with(V4_BITS, v4), v6: with(v6_bits, v6) }
     }
 
-    pub(super) fn rungs(&self) -> &[Rung; RUNGS] {
-        &self.0
+    /// All rungs but the first ones, which are the limit itself.
+    pub(super) fn wider(&self) -> impl Iterator<Item = Rung> {
+        let of = |family, rungs: &[(u8, u32)]| -> Vec<Rung> {
+            rungs.iter().skip(1).map(|&(bits, factor)| Rung { family, bits, factor }).collect()
+        };
+        of(Family::V4, &self.v4).into_iter().chain(of(Family::V6, &self.v6))
     }
 
-    /// Rate and key of every bucket that `client` spends from, in the order of the rungs. An IPv4
-    /// address has the first alone.
-    pub(super) fn keys(&self, client: ClientIp) -> impl Iterator<Item = (Rate, KeyHash)> {
-        let rungs = if client.is_v6() { RUNGS } else { 1 };
-        self.0.iter().take(rungs).map(move |rung| {
-            let key = match client.prefix(32, rung.bits).addr() {
-                IpAddr::V4(address) => rung.keys.of("ip", &address.octets()),
-                IpAddr::V6(network) => rung.keys.of("ip", &network.octets()),
-            };
-            (rung.rate, key)
-        })
+    /// The address by which clients are told apart.
+    pub(super) fn own(&self, client: ClientIp) -> ClientIp {
+        let v6_bits = self.v6.first().map_or(128, |(bits, _)| *bits);
+        client.prefix(V4_BITS, v6_bits)
+    }
+
+    /// Whether every rung can be counted at this rate.
+    pub fn holds(&self, rate: Rate) -> bool {
+        self.wider().all(|rung| rate.times(rung.factor).is_some())
+    }
+
+    /// The largest factor.
+    pub fn widest(&self) -> u32 {
+        self.wider().map(|rung| rung.factor).max().unwrap_or(1)
+    }
+}
+
+impl Rung {
+    /// The prefix of an address, if the rung is of its family.
+    pub(super) fn of(self, client: ClientIp) -> Option<ClientIp> {
+        let family = match client.addr() {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        };
+        (family == self.family).then(|| client.prefix(self.bits, self.bits))
     }
 }

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use palisade_core::record::{Answer, Asked, Attempt, class};
-use palisade_core::{ClientIp, Record};
+use palisade_core::{ClientIp, Record, Tally};
 
 use crate::bus::would_refuse;
 use crate::json::{self, Object, key};
@@ -98,6 +98,10 @@ fn who(object: &mut Object<'_>, record: &Record, address: AddressForm) {
     if let Some(agent) = &record.user_agent {
         object.text(key!("user_agent"), agent);
     }
+    let exempt = record.limits.iter().find_map(|tally| tally.item.limit.strip_prefix("exempt:"));
+    if let Some(exempt) = exempt {
+        object.text(key!("exempt"), exempt.as_bytes());
+    }
 }
 
 fn application(object: &mut Object<'_>, record: &Record) {
@@ -129,15 +133,18 @@ fn policies(object: &mut Object<'_>, record: &Record) {
         Answer::Allow(Some(_)) | Answer::Respond | Answer::Refuse(_) => true,
     });
     object.array(key!("policies"), telling, policy);
-    let limits = || {
-        record.policies.iter().flat_map(|asked| match &asked.answer {
-            Answer::Refuse(refusal) => refusal.violated.as_slice(),
-            Answer::Silent | Answer::Allow(_) | Answer::Respond => &[],
-        })
-    };
-    if limits().next().is_some() {
-        object.array(key!("limits"), limits(), |out, limit| json::string(out, limit.as_bytes()));
+    if !record.limits.is_empty() {
+        object.array(key!("limits"), record.limits.iter().filter(|tally| tally.outcome().is_some()), limit);
     }
+}
+
+/// What a limit said, and how much of it is left.
+fn limit(out: &mut Vec<u8>, tally: &Tally) {
+    let mut object = Object::open(out);
+    object.text(key!("name"), tally.item.name.as_bytes());
+    object.word(key!("outcome"), tally.outcome().unwrap_or_default().as_bytes());
+    object.number(key!("remaining"), tally.remaining.into());
+    object.close();
 }
 
 /// A policy's answer, as log and traces tell it.

@@ -63,7 +63,8 @@ metrics! {
     IN_FLIGHT = Gauge "requests_in_flight" ["kind"] "Requests under way.";
     REFUSALS = Counter "refusals_total" ["code", "mode"] "Requests refused or not answered, and in mode report those that would have been.";
     SERVICE = Counter "service_requests_total" ["kind", "class"] "Requests that count nowhere else.";
-    LIMITS_REQUESTS = Counter "limits_requests_total" ["limit", "outcome"] "Requests that a limit refused or would have refused.";
+    LIMITS_REQUESTS = Counter "limits_requests_total" ["limit", "outcome"] "Requests that a limit admitted, refused or, in mode report, would have refused.";
+    LIMITS_NEAR = Counter "limits_near_total" ["limit"] "Requests that a limit admitted with less than a fifth of it left.";
     LIMITS_CELLS = Gauge "limits_table_cells" [] "Counters in the table of limits.";
     LIMITS_EVICTIONS = Counter "limits_evictions_total" [] "Live counters that gave way because the table was full.";
     UPSTREAM_REQUESTS = Counter "upstream_requests_total" ["server", "class"] "Attempts to reach the application.";

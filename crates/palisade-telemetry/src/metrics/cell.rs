@@ -154,7 +154,7 @@ pub(crate) struct Named<T> {
     used: AtomicUsize,
 }
 
-const NAMES: usize = 64;
+const NAMES: usize = 128;
 
 impl<T: Default> Named<T> {
     pub(crate) fn new() -> Self {
@@ -210,14 +210,14 @@ mod tests {
     fn names_beyond_the_last_place_are_other() {
         let named = Named::<Counter>::new();
         for round in 0..2 {
-            for name in 0..100 {
+            for name in 0..200 {
                 named.cell(&format!("server-{name}")).unwrap().add(1);
             }
             assert_eq!(named.cell("server-3").unwrap().read(), round + 1);
         }
         let all: Vec<_> = named.iter().collect();
         assert_eq!(all.len(), NAMES);
-        assert_eq!((all[NAMES - 1].0, all[NAMES - 1].1.read()), ("other", 2 * (100 - (NAMES as u64 - 1))));
+        assert_eq!((all[NAMES - 1].0, all[NAMES - 1].1.read()), ("other", 2 * (200 - (NAMES as u64 - 1))));
     }
 
     #[test]

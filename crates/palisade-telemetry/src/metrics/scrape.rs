@@ -12,7 +12,7 @@ use super::cell::{Counter, Histogram, MACHINE, REQUEST, Sum};
 use super::label::{CLASSES, METHODS};
 use super::process::Process;
 use super::registry::{PLANS, Plan, Registry};
-use super::shard::{MethodCells, RouteCells, Series, ServerCells, Shard};
+use super::shard::{LimitCells, MethodCells, RouteCells, Series, ServerCells, Shard};
 use super::text::{Format, Label, Text};
 use super::{Gauges, Reload, catalog};
 
@@ -119,12 +119,20 @@ impl Sources<'_> {
         }
         let limits = self.names(|shard| shard.limits.iter().collect());
         for (limit, cells) in &limits {
-            let refused: u64 = cells.iter().map(|cells| cells.enforced.read()).sum();
-            let reported: u64 = cells.iter().map(|cells| cells.reported.read()).sum();
-            for (outcome, count) in
-                [("refused", refused), ("would_refuse", reported)].iter().filter(|(_, count)| *count > 0)
-            {
+            let sum = |cell: fn(&LimitCells) -> &Counter| cells.iter().map(|cells| cell(cells).read()).sum::<u64>();
+            let outcomes = [
+                ("admitted", sum(|cells| &cells.admitted)),
+                ("refused", sum(|cells| &cells.refused)),
+                ("would_refuse", sum(|cells| &cells.reported)),
+            ];
+            for (outcome, count) in outcomes.iter().filter(|(_, count)| *count > 0) {
                 text.value(&catalog::LIMITS_REQUESTS, &[("limit", limit), ("outcome", outcome)], count);
+            }
+        }
+        for (limit, cells) in &limits {
+            let near: u64 = cells.iter().map(|cells| cells.near.read()).sum();
+            if near > 0 {
+                text.value(&catalog::LIMITS_NEAR, &[("limit", limit)], near);
             }
         }
         text.value(&catalog::LIMITS_CELLS, &[], self.gauges.limits_cells);

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use palisade_core::record::{Answer, Attempt};
-use palisade_core::{Kind, Mode, Outcome, Reason, Record};
+use palisade_core::{Kind, Mode, Outcome, Reason, Record, Said, Tally};
 
 use super::cell::{Counter, Histogram, MACHINE, Named, REQUEST, Slots};
 use super::label::{CLASSES, METHODS, method, status};
@@ -25,7 +25,7 @@ pub(crate) struct Shard {
     pub(crate) refusals: [Refusals; Reason::ALL.len()],
     /// Records of kind `health`, by class: they count nowhere else.
     pub(crate) health: [Counter; CLASSES.len()],
-    pub(crate) limits: Named<Refusals>,
+    pub(crate) limits: Named<LimitCells>,
     pub(crate) servers: Named<ServerCells>,
 }
 
@@ -61,6 +61,15 @@ pub(crate) struct Series {
 pub(crate) struct Refusals {
     pub(crate) enforced: Counter,
     pub(crate) reported: Counter,
+}
+
+/// What one limit said.
+#[derive(Debug, Default)]
+pub(crate) struct LimitCells {
+    pub(crate) admitted: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) reported: Counter,
+    pub(crate) near: Counter,
 }
 
 /// Numbers of one server of the application.
@@ -101,6 +110,7 @@ impl Shard {
         }
         self.count_route(record, slot, registry);
         self.count_refusals(record);
+        self.count_limits(record);
         let elsewhere = record.upstream + record.client_wait;
         self.gateway.observe(record.duration.saturating_sub(elsewhere));
         if record.store_wait > Duration::ZERO {
@@ -160,8 +170,23 @@ impl Shard {
             if reported && let Some(refusals) = self.refusals.get(refusal.reason as usize) {
                 refusals.reported.add(1);
             }
-            for limit in refusal.violated.iter().filter_map(|limit| self.limits.cell(limit)) {
-                if reported { &limit.reported } else { &limit.enforced }.add(1);
+        }
+    }
+
+    /// A limit counts once, however much it bounds.
+    fn count_limits(&self, record: &Record) {
+        let is_same = |one: &Tally, other: &Tally| (&one.item.limit, one.mode) == (&other.item.limit, other.mode);
+        for limit in record.limits.chunk_by(is_same) {
+            let refusal = limit.iter().find(|tally| tally.said == Said::Refuse);
+            let Some(tally) = refusal.or(limit.first().filter(|tally| tally.said == Said::Admit)) else { continue };
+            let Some(cells) = self.limits.cell(&tally.item.limit) else { continue };
+            match (tally.said, tally.mode) {
+                (Said::Refuse, Mode::Report) => cells.reported.add(1),
+                (Said::Refuse, Mode::Enforce | Mode::Off) => cells.refused.add(1),
+                (Said::Admit | Said::Spare, _) => {
+                    cells.admitted.add(1);
+                    cells.near.add(u64::from(limit.iter().any(Tally::is_near)));
+                }
             }
         }
     }

@@ -5,12 +5,12 @@ use std::io::{self, PipeReader, Read};
 
 use http::{Method, StatusCode};
 use palisade_core::record::{Answer, Asked, Attempt};
-use palisade_core::{Mode, Outcome, Reason, Record, Refusal, RequestId, RouteId, SpanId, Stage, Utc};
+use palisade_core::{Mode, Outcome, Reason, Record, Refusal, RequestId, RouteId, Said, SpanId, Stage, Tally, Utc};
 
 use super::*;
 use crate::metrics::catalog;
 use crate::metrics::{Connections, Lag};
-use crate::testing::record;
+use crate::testing::{record, tally};
 
 fn start(settings: Settings, routes: &[&str]) -> (Telemetry, PipeReader) {
     let (reader, pipe) = io::pipe().unwrap();
@@ -361,9 +361,8 @@ fn a_record_is_counted_without_an_allocation() {
         let server = "127.0.0.1:3000".into();
         let (span_id, began) = (SpanId::from_entropy(1), Duration::ZERO);
         record.attempts.push(Attempt { server, duration: Duration::ZERO, error: None, span_id, began });
-        let mut refusal = Refusal::new(Reason::LimitsRate);
-        refusal.violated.push("per_ip".into());
-        let answer = Answer::Refuse(refusal);
+        record.limits.push(tally("per_ip", Mode::Enforce, Said::Refuse, 0));
+        let answer = Answer::Refuse(Refusal::new(Reason::LimitsRate));
         record.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Enforce, answer, span: None });
         record
     };
@@ -373,6 +372,36 @@ fn a_record_is_counted_without_an_allocation() {
         let allocations = allocation_counter::measure(|| worker.closed(next));
         assert_eq!(allocations.count_total, 0, "{allocations:?}");
     }
+    drop((worker, reader));
+    telemetry.shutdown();
+}
+
+#[test]
+fn a_limit_counts_a_request_once() {
+    let (telemetry, reader) = start(Settings::default(), &[]);
+    let worker = telemetry.worker();
+    let said = |tallies: Vec<Tally>| {
+        let mut record = record();
+        record.limits = tallies;
+        worker.closed(Box::new(record));
+    };
+    let (enforce, report) = (Mode::Enforce, Mode::Report);
+    said(vec![tally("a", enforce, Said::Admit, 60), tally("a", enforce, Said::Admit, 299)]);
+    said(vec![tally("a", enforce, Said::Admit, 59), tally("a", enforce, Said::Admit, 0)]);
+    said(vec![
+        tally("a", enforce, Said::Spare, 0),
+        tally("a", enforce, Said::Refuse, 0),
+        tally("b", enforce, Said::Spare, 9),
+    ]);
+    said(vec![tally("a", report, Said::Refuse, 0), tally("a", report, Said::Refuse, 0)]);
+    let scrape = scrape(&telemetry);
+    let requests = |limit: &str, outcome: &str| {
+        let labels = [format!("limit=\"{limit}\""), format!("outcome=\"{outcome}\"")];
+        sum(&scrape, "palisade_limits_requests_total", &[&labels[0], &labels[1]])
+    };
+    assert_eq!([requests("a", "admitted"), requests("a", "refused"), requests("a", "would_refuse")], [2.0, 1.0, 1.0]);
+    assert_eq!(sum(&scrape, "palisade_limits_near_total", &["limit=\"a\""]), 1.0);
+    assert!(!scrape.contains("limit=\"b\""));
     drop((worker, reader));
     telemetry.shutdown();
 }
@@ -391,9 +420,12 @@ fn what_is_scraped_is_what_is_declared() {
         Attempt { server: "a:1".into(), duration: Duration::ZERO, error, span_id, began }
     };
     full.attempts = vec![attempt(Some(Reason::UpstreamReset)), attempt(None)];
-    let mut refusal = Refusal::new(Reason::LimitsRate);
-    refusal.violated.push("per_ip".into());
-    let answer = Answer::Refuse(refusal);
+    full.limits = vec![
+        tally("per_ip", Mode::Enforce, Said::Admit, 59),
+        tally("api", Mode::Enforce, Said::Refuse, 0),
+        tally("chat", Mode::Report, Said::Refuse, 0),
+    ];
+    let answer = Answer::Refuse(Refusal::new(Reason::LimitsRate));
     full.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Report, answer, span: None });
     worker.opened(full.kind);
     worker.closed(Box::new(full));

@@ -117,6 +117,7 @@ fn view<'a>(request: &'a Request<()>, path: &'a Path<'a>, route: &'a Route) -> V
         identity: &ANONYMOUS,
         request_id: &ID,
         facts: &NONE,
+        limits: &[],
         now: clock::now(),
     }
 }
@@ -176,6 +177,8 @@ impl Meter for Spend {
     fn decide(&self, _: &View<'_>, _: &Charges, verdicts: &Verdicts) -> Decision {
         if verdicts.admit() { Decision::allow() } else { Decision::refuse(Reason::LimitsRate) }
     }
+
+    fn tell(&self, _: Mode, _: &Charges, _: &Verdicts, _: &mut Vec<Tally>) {}
 }
 
 /// Recall: somebody who must be known.
@@ -200,7 +203,7 @@ impl Recall for Names {
     fn decide(&self, _: &View<'_>, found: Found) -> Decision {
         let Found::Record(record) = found else { return Decision::refuse(Reason::HttpUnknownHost) };
         let subject = String::from_utf8(record.to_vec()).unwrap();
-        let user = Identity::User(Arc::new(User { subject, plan: None, roles: Vec::new() }));
+        let user = Identity::User(Arc::new(User { subject, ..User::default() }));
         Decision::Allow(Effects { identity: Some(user), ..Effects::none() })
     }
 }

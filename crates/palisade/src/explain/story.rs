@@ -1,10 +1,11 @@
 //! How an explanation is told.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use http::StatusCode;
 use palisade_core::record::{Answer, Asked};
-use palisade_core::{Question, Record};
+use palisade_core::{Bound, Question, Record, Tally};
 use serde_json::json;
 
 use super::request::Ending;
@@ -62,6 +63,44 @@ impl Step {
     }
 }
 
+/// What a limit is, and what it said.
+struct Limit<'a> {
+    name: &'a str,
+    stage: &'static str,
+    key: &'a str,
+    /// How much it holds, for who sent the request.
+    holds: String,
+    mode: &'static str,
+    /// How much is left, and when there will be more.
+    state: String,
+}
+
+impl<'a> Limit<'a> {
+    fn of(tally: &'a Tally) -> Self {
+        let Tally { item, mode, remaining, next_unit, .. } = tally;
+        let more = next_unit.map(|next| format!(", more in {next:?}")).unwrap_or_default();
+        Self {
+            name: &item.name,
+            stage: item.stage.name(),
+            key: &item.key,
+            holds: holds(item.bound),
+            mode: mode.name(),
+            state: format!("{remaining} left{more}"),
+        }
+    }
+}
+
+fn holds(bound: Bound) -> String {
+    match bound {
+        Bound::Rate(rate) => {
+            let unit = Duration::from_nanos(rate.unit_ns());
+            format!("{} at once, one more each {unit:?}", rate.burst())
+        }
+        Bound::Quota(quota) => format!("{} per {}, UTC", quota.count(), quota.per().name()),
+        Bound::Slots(slots) => format!("{slots} at a time"),
+    }
+}
+
 impl Story {
     /// The whole story.
     pub(super) fn render(&self, format: Format) -> String {
@@ -91,6 +130,11 @@ impl Story {
             );
             let _ = writeln!(text, "{:<76} {}", line.trim_end(), step.place);
         }
+        for tally in &self.record.limits {
+            let Limit { name, stage, key, holds, mode, state } = Limit::of(tally);
+            let mode = if mode == "enforce" { "" } else { mode };
+            let _ = writeln!(text, "  {stage:<10} limit {name} by {key}: {holds}; {state} {mode}");
+        }
         let _ = match self.ending {
             Ending::Application => writeln!(text, "\nThe application answers. To its answer is added:"),
             Ending::Here(Some(reason)) => {
@@ -118,6 +162,18 @@ impl Story {
                 })
             })
             .collect();
+        let limits: Vec<_> = self
+            .record
+            .limits
+            .iter()
+            .map(|tally| {
+                let Limit { name, stage, key, holds, mode, state } = Limit::of(tally);
+                json!({
+                    "name": name, "stage": stage, "key": key, "holds": holds, "mode": mode, "state": state,
+                    "outcome": tally.outcome(), "remaining": tally.remaining,
+                })
+            })
+            .collect();
         let ending = match self.ending {
             Ending::Application => json!({ "by": "application" }),
             Ending::Here(reason) => json!({
@@ -133,6 +189,7 @@ impl Story {
             "route": self.record.route_label.as_ref(),
             "kind": self.record.kind.name(),
             "policies": policies,
+            "limits": limits,
             "ending": ending,
             "head": self.head.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
         })

@@ -150,7 +150,7 @@ mod tests {
             ("palisade_http1::response::ResponseParser::next", "engine, application side"),
             ("<palisade_http1::fields::Fields as palisade_core::head::Head>::fields", "engine, both sides"),
             ("palisade_proxy::send::<impl palisade_proxy::upstream::Upstream<B>>::send::{{closure}}", "proxy"),
-            ("<palisade_policy::limits::PerIp as palisade_core::policy::Meter>::decide", "guard and policies"),
+            ("<palisade_policy::limits::meter::Limits as palisade_core::policy::Meter>::decide", "guard and policies"),
             ("core::ptr::drop_in_place<palisade_tower::observe::Observation<X>>", "record and telemetry"),
             (
                 "core::ptr::drop_in_place<alloc::vec::Vec<alloc::boxed::Box<dyn palisade_core::policy::P>>>",

@@ -2,6 +2,7 @@
 
 mod number;
 mod period;
+mod quota;
 mod rate;
 mod share;
 mod size;

@@ -8,7 +8,7 @@ use super::super::decode::{Fault, Text};
 use super::super::shape::Shape;
 use crate::client::AddressHeader;
 use crate::path::EncodedSlash;
-use crate::{Mode, Network, Pattern};
+use crate::{Mode, Network, Pattern, Target};
 
 impl Text for String {
     fn parse(text: &str) -> Result<Self, Fault> {
@@ -77,6 +77,19 @@ impl Text for Pattern {
 
     fn shape() -> Shape {
         Shape::Text { syntax: "pattern".to_owned(), examples: &["/api/chat", "/api/users/{id}", "/api/**"] }
+    }
+}
+
+impl Text for Target {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::parse(text).map_err(|error| Fault::invalid("is not `[METHOD ]/path`").label(error.to_string()))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text {
+            syntax: "methods and pattern".to_owned(),
+            examples: &["/api/**", "POST /api/chat", "GET,POST /search"],
+        }
     }
 }
 

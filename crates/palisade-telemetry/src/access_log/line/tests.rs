@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use palisade_core::identity::User;
 use palisade_core::record::{Answer, Asked, Attempt};
-use palisade_core::{ClientIp, Identity, Mode, Outcome, Reason, Record, Refusal, RequestId, SpanId, Stage};
+use palisade_core::{ClientIp, Identity, Mode, Outcome, Reason, Record, Refusal, RequestId, Said, SpanId, Stage};
 
 use super::*;
-use crate::testing::record;
+use crate::testing::{record, tally};
 
 fn line(record: &Record, address: AddressForm) -> String {
     let mut out = Vec::new();
@@ -57,7 +57,7 @@ fn everything_a_record_can_hold() {
     record.method = Method::POST;
     record.query_names = vec!["token".into(), "code".into()];
     record.identity =
-        Identity::User(Arc::new(User { subject: "google:42".into(), plan: Some("pro".into()), roles: Vec::new() }));
+        Identity::User(Arc::new(User { subject: "google:42".into(), plan: Some("pro".into()), ..User::default() }));
     record.user_agent = Some((*b"curl/8").into());
     record.server = Some("127.0.0.1:3000".into());
     let attempt = |error| Attempt {
@@ -69,6 +69,11 @@ fn everything_a_record_can_hold() {
     };
     record.attempts = vec![attempt(Some(Reason::UpstreamReset)), attempt(None)];
     record.policies = vec![refused("limits", Mode::Report, Reason::LimitsRate)];
+    record.limits = vec![
+        tally("per_ip", Mode::Enforce, Said::Admit, 299),
+        tally("exempt:GET /x", Mode::Enforce, Said::Spare, 1),
+        tally("api", Mode::Report, Said::Refuse, 0),
+    ];
     let line = line(&record, AddressForm::Full);
     for expected in [
         "\"client_request_id\":\"client-id\",\"trace_id\":\"00000000000000000000000000000003\",\
@@ -77,10 +82,11 @@ fn everything_a_record_can_hold() {
         "\"duration_ms\":812.401,\"latency_ms\":95.200,\"first_byte_ms\":94.000,\"upstream_ms\":93.100,\
          \"gateway_ms\":0.812,\"client_wait_ms\":718.489,\"store_wait_ms\":0.012,",
         "\"client_address\":\"203.0.113.7\",\"subject\":\"google:42\",\"plan\":\"pro\",\"user_agent\":\"curl/8\",\
-         \"server\":\"127.0.0.1:3000\",\"attempts\":[{\"server\":\"127.0.0.1:3000\",\"ms\":1.000,\
+         \"exempt\":\"GET /x\",\"server\":\"127.0.0.1:3000\",\"attempts\":[{\"server\":\"127.0.0.1:3000\",\"ms\":1.000,\
          \"error\":\"upstream.reset\"},{\"server\":\"127.0.0.1:3000\",\"ms\":1.000}],\"protocol\":\"h2\",\
          \"policies\":[{\"policy\":\"limits\",\"decision\":\"refuse\",\"mode\":\"report\",\"reason\":\"limits.rate\",\
-         \"note\":\"said \\\"no\\\"\"}],\"limits\":[\"per_ip\"]}\n",
+         \"note\":\"said \\\"no\\\"\"}],\"limits\":[{\"name\":\"per_ip\",\"outcome\":\"admitted\",\
+         \"remaining\":299},{\"name\":\"api\",\"outcome\":\"would_refuse\",\"remaining\":0}]}\n",
     ] {
         assert!(line.contains(expected), "{expected}\nis not in\n{line}");
     }

@@ -1,0 +1,77 @@
+//! What limits said about one request: its answer's fields, its record and its metrics are made of
+//! it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::charge::Bound;
+use crate::{Mode, Stage};
+
+/// One thing that a limit bounds, the same for all requests of a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// The limit's name in config and labels, `api`.
+    pub limit: Box<str>,
+    /// What clients are told: the limit's name, perhaps with what is bounded, `api/quota`.
+    pub name: Box<str>,
+    /// When it is asked.
+    pub stage: Stage,
+    /// What its counters are kept by, `user + route`.
+    pub key: Box<str>,
+    /// How much it holds.
+    pub bound: Bound,
+    /// When clients are told of it.
+    pub shown: Shown,
+}
+
+/// When clients are told of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// On every answer.
+    Always,
+    /// When it refuses: else it would show a client what its neighbours do.
+    Refusing,
+}
+
+/// What one item said about one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tally {
+    /// Which item.
+    pub item: Arc<Item>,
+    /// The mode of the question: in `report` a refusal did not count.
+    pub mode: Mode,
+    /// What became of its charge.
+    pub said: Said,
+    /// Units left after the decision.
+    pub remaining: u32,
+    /// Until one more unit is there.
+    pub next_unit: Option<Duration>,
+}
+
+/// What became of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It was made.
+    Admit,
+    /// It would have been, but something else refused the request.
+    Spare,
+    /// It refused the request.
+    Refuse,
+}
+
+impl Tally {
+    /// The outcome's word in records and labels; `None` for what was spared.
+    pub fn outcome(&self) -> Option<&'static str> {
+        match (self.said, self.mode) {
+            (Said::Admit, _) => Some("admitted"),
+            (Said::Refuse, Mode::Report) => Some("would_refuse"),
+            (Said::Refuse, Mode::Enforce | Mode::Off) => Some("refused"),
+            (Said::Spare, _) => None,
+        }
+    }
+
+    /// Whether less than a fifth is left.
+    pub fn is_near(&self) -> bool {
+        u64::from(self.remaining) * 5 < u64::from(self.item.bound.units())
+    }
+}

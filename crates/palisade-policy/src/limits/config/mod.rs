@@ -1,0 +1,83 @@
+//! `[limits]`
+
+mod checks;
+mod compile;
+mod exempt;
+mod overlap;
+mod plans;
+mod text;
+
+use palisade_core::charge::TableSize;
+use palisade_core::config::{Map, Name, Named, OneOrMany, OrOff, Setting, Size, Whole};
+use palisade_core::{Mode, Quota, Rate, Target};
+
+use super::{Key, Style};
+
+pub use compile::{Compiled, compile};
+pub use exempt::{Ceiling, ExemptTarget, RawExemption};
+pub use plans::RawByPlan;
+pub use text::PrefixBits;
+
+palisade_core::section! {
+    /// How much a client may use. Without this table `per_ip` is watched with its default and
+    /// refuses nobody. A named table below it, `[limits.chat]`, is a limit of your own.
+    pub struct RawLimits {
+        /// Whether limits refuse requests, only record what they would refuse, or are not asked.
+        /// Writing the table is asking for limits, so they are enforced. Each limit may differ.
+        mode: Setting<Mode> = "enforce",
+        /// Requests per client address: an IPv4 address or an IPv6 /64. The default lets a person
+        /// load several pages with all their parts each minute.
+        per_ip: Setting<OrOff<Rate>> = "300/m",
+        /// Requests per user, the same for all or by plan; of anonymous clients per address. Off,
+        /// since only you know your plans.
+        per_user: Setting<OrOff<RawByPlan<Rate>>> = "off",
+        /// Requests per client address to routes of assets, in place of `per_ip` and `per_user`. The
+        /// default is ten times that of `per_ip`, because a page has many parts.
+        assets: Setting<OrOff<Rate>> = "3000/m",
+        /// Preflights of CORS per client address. They count here alone, unless a limit's `on` names
+        /// OPTIONS: a browser asks them, not the user.
+        preflight: Setting<OrOff<Rate>> = "600/m",
+        /// In which fields clients are told: `ietf` are `RateLimit-Policy` and `RateLimit`, `legacy`
+        /// the three `X-RateLimit-…`, `both` all of these, `draft-6` and `draft-7` older forms of the
+        /// first. `Retry-After` is sent in any case.
+        headers: Setting<Style> = "ietf",
+        /// Memory for counters, 16 bytes each. It is taken only as counters are used, never grows,
+        /// and when it is full the counters nearest to empty make room: the default holds four
+        /// million clients.
+        table: Setting<Size<{ TableSize::MIN.bytes() }, { TableSize::MAX.bytes() }>> = "64MiB",
+        /// By how many bits IPv6 clients are told apart. A provider gives a home at least a /64, so
+        /// whoever counts single addresses counts nothing.
+        ipv6_prefix: Setting<Whole<32, 128>> = 64,
+        /// Wider IPv6 prefixes and how many times a limit's rate each of them has, so that changing
+        /// the address gains little. Providers give a home a /56, a company a /48.
+        ipv6_ladder: Setting<Map<PrefixBits<128>, Whole<1, 65_536>>> = { "56" = 4, "48" = 16 },
+        /// The same for IPv4, where addresses are dear and a network has many owners: none.
+        ipv4_ladder: Setting<Map<PrefixBits<32>, Whole<1, 65_536>>> = {},
+        /// Requests that no limit is on but the ceiling given here: the method and exact path, or a
+        /// path that ends in `/**`, and a rate for each address, `"60/m per ip"`, or for all of them
+        /// together, `"100/s"`. A request in any other spelling is not exempt.
+        exempt: Setting<Map<ExemptTarget, RawExemption>> = {},
+        ..limits: Named<Name, RawLimit>,
+    }
+}
+
+palisade_core::section! {
+    /// A limit of your own: the requests it is on, whose they are, and how much of them.
+    pub struct RawLimit {
+        /// The requests: a path pattern, perhaps behind methods, or a list. Spellings that some
+        /// applications take for the same path are covered too. Everything, unless said.
+        on: Setting<OneOrMany<Target>> = "/**",
+        /// Whose requests count together: `ip`, `user`, `api_key`, `route`, `header.<name>`,
+        /// `claim.<path>`, `global`, or several with `+` between them. A list makes independent
+        /// limits. What a request does not have is replaced by its address.
+        key: Setting<OneOrMany<Key>> = "ip",
+        /// How many, and how fast more become possible: one rate, or one for each plan.
+        rate: Option<Setting<RawByPlan<Rate>>>,
+        /// How many in a calendar window of UTC, `"200 per day"`: one quota, or one for each plan.
+        quota: Option<Setting<RawByPlan<Quota>>>,
+        /// Units that a request costs. One, so that rates and quotas count requests.
+        cost: Setting<Whole<1, 1_000_000_000>> = 1,
+        /// The limit's own mode, where it differs from that of the table.
+        mode: Option<Setting<Mode>>,
+    }
+}

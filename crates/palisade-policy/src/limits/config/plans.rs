@@ -1,0 +1,72 @@
+//! One value, or a table with one for each plan.
+
+use super::super::ByPlan;
+use super::super::plan::Strict;
+use palisade_core::config::{Decode, Fault, Map, Name, Node, Place, Problems, Setting, Shape, Text, Value};
+
+/// A value for everybody, or for each plan; each may be `"unlimited"`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RawByPlan<T> {
+    /// For everybody.
+    One(OrUnlimited<T>),
+    /// By plan.
+    Plans(Vec<(Setting<Name>, Setting<OrUnlimited<T>>)>),
+}
+
+/// A value, or the word `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrUnlimited<T>(pub Option<T>);
+
+impl<T: Text> Decode for OrUnlimited<T> {
+    fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text(word) if word == "unlimited" => Some(Self(None)),
+            _ => <T as Decode>::decode(node, place, problems).map(|value| Self(Some(value))),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Either(vec![<T as Text>::shape(), Shape::Words(vec!["unlimited"])])
+    }
+}
+
+impl<T: Text> Decode for RawByPlan<T> {
+    fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let Value::Table(_) = &node.value else {
+            return OrUnlimited::decode(node, place, problems).map(Self::One);
+        };
+        let plans = Map::<Name, OrUnlimited<T>>::decode(node, place, problems)?;
+        if plans.is_empty() {
+            problems.report(Fault::invalid("names no plan").at(place));
+            return None;
+        }
+        Some(Self::Plans(plans.into_iter().collect()))
+    }
+
+    fn shape() -> Shape {
+        let plans = Shape::Map { key: "plan".to_owned(), value: Box::new(OrUnlimited::<T>::shape()) };
+        Shape::Either(vec![OrUnlimited::<T>::shape(), plans])
+    }
+}
+
+impl<T: Copy + Strict> RawByPlan<T> {
+    /// The values by plan.
+    pub(super) fn compile(&self) -> ByPlan<T> {
+        match self {
+            Self::One(value) => ByPlan::everybody(value.0),
+            Self::Plans(plans) => {
+                ByPlan::plans(plans.iter().map(|(plan, value)| (plan.value.as_str().into(), value.value.0)).collect())
+            }
+        }
+    }
+}
+
+impl<T> RawByPlan<T> {
+    /// The plans that are named; none if it is for everybody.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::One(_) => Vec::new(),
+            Self::Plans(plans) => plans.iter().map(|(plan, _)| plan.value.as_str()).collect(),
+        }
+    }
+}

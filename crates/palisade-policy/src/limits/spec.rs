@@ -1,0 +1,125 @@
+//! Limits as they are asked for, and the questions that they come to.
+
+use std::sync::Arc;
+
+use palisade_core::{Mode, Policy, Question, Quota, Rate, Stage, Target};
+
+use super::Style;
+use super::announce::Announce;
+use super::key::Key;
+use super::ladder::Ladder;
+use super::limit::{Items, Limit};
+use super::meter::Limits;
+use super::plan::ByPlan;
+use super::scope::Scope;
+use crate::inbound::MethodOverride;
+
+/// One limit as it is asked for.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name. The same name is the same counters.
+    pub name: Box<str>,
+    /// Which requests it is on.
+    pub scope: Scope,
+    /// Whose requests count together.
+    pub key: Key,
+    /// Units that one request costs.
+    pub cost: u32,
+    /// How fast.
+    pub rate: Option<ByPlan<Rate>>,
+    /// How many in a calendar window.
+    pub quota: Option<ByPlan<Quota>>,
+    /// Whether its refusals count.
+    pub mode: Mode,
+}
+
+/// What all limits share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How addresses are told apart.
+    pub ladder: Ladder,
+    /// What clients are told.
+    pub style: Style,
+    /// Whether fields may ask for another method.
+    pub overrides: MethodOverride,
+    /// Random bits for the hashes of keys.
+    pub seed: [u8; 16],
+    /// Where the config says so.
+    pub place: Arc<str>,
+}
+
+/// A rate that the ladder's widest prefix can't have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the rate of limit {limit} is too fast for the ladder of address prefixes, of which one has {factor} times as much"
+)]
+pub struct TooFast {
+    /// The limit.
+    pub limit: Box<str>,
+    /// Its rate.
+    pub rate: Rate,
+    /// The ladder's largest factor.
+    pub factor: u32,
+}
+
+impl Spec {
+    /// A rate for each address on everything.
+    pub fn per_ip(rate: Rate, mode: Mode) -> Self {
+        Self {
+            name: "per_ip".into(),
+            scope: Scope::Everything,
+            key: Key::new([super::Part::Ip]),
+            cost: 1,
+            rate: Some(ByPlan::everybody(Some(rate))),
+            quota: None,
+            mode,
+        }
+    }
+
+    /// A flood must not pay for signatures, sessions or bodies, so limits that need only the head are
+    /// asked first.
+    pub fn stage(&self) -> Stage {
+        let by_plan = self.rate.as_ref().is_some_and(ByPlan::needs_identity)
+            || self.quota.as_ref().is_some_and(ByPlan::needs_identity);
+        if self.key.needs_identity() || by_plan { Stage::Quota } else { Stage::Shed }
+    }
+}
+
+/// The questions of all limits, in the order in which they were written: for each stage one of those
+/// that are enforced and one of those that are only reported, and what clients are told.
+///
+/// # Errors
+///
+/// A limit that can't be counted.
+pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>, TooFast> {
+    let Settings { ladder, style, overrides, seed, place } = settings;
+    let exempt: Arc<[Target]> = specs
+        .iter()
+        .filter_map(|spec| match &spec.scope {
+            Scope::Exempt(target) => Some(target.clone()),
+            Scope::On(_) | Scope::Everything | Scope::Assets | Scope::Preflight => None,
+        })
+        .collect();
+    let question = |stage, mode, policy| Question { name: "limits", stage, mode, place: place.clone(), policy };
+    let mut questions = Vec::new();
+    let mut is_enforced = false;
+    for stage in [Stage::Shed, Stage::Quota] {
+        for mode in [Mode::Enforce, Mode::Report] {
+            let mut items = Items::default();
+            let own = specs.iter().filter(|spec| spec.stage() == stage && spec.mode == mode);
+            let limits: Vec<_> =
+                own.map(|spec| Limit::new(spec.clone(), ladder, seed, &mut items)).collect::<Result<_, _>>()?;
+            if limits.is_empty() {
+                continue;
+            }
+            is_enforced |= mode == Mode::Enforce;
+            let (ladder, exempt, overrides) = (ladder.clone(), exempt.clone(), *overrides);
+            let meter = Limits { limits, items, ladder, exempt, overrides };
+            questions.push(question(stage, mode, Policy::Meter(Arc::new(meter))));
+        }
+    }
+    if is_enforced && *style != Style::Off {
+        questions.push(question(Stage::Dress, Mode::Enforce, Policy::Dress(Arc::new(Announce::new(*style)))));
+    }
+    Ok(questions)
+}

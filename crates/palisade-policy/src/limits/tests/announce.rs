@@ -1,0 +1,92 @@
+use http::HeaderValue;
+
+use super::*;
+
+fn styled(style: &str) -> Gate {
+    Gate::new([
+        ("headers", Value::from(style)),
+        ("per_ip", Value::from("300/m burst 100")),
+        ("api", table([("on", Value::from("/api/**")), ("rate", Value::from("5/10m"))])),
+    ])
+}
+
+fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut head = HeaderMap::new();
+    for (name, value) in fields {
+        head.append(*name, HeaderValue::from_static(value));
+    }
+    head
+}
+
+fn told(style: &str, path: &str, sent: &[(&'static str, &'static str)]) -> Vec<String> {
+    let mut gate = styled(style);
+    gate.now = 1_000 * SECOND + 1;
+    let passed = gate.pass(&format!("GET {path} HTTP/1.1"), "192.0.2.1", 200, &head(sent));
+    passed.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+}
+
+#[test]
+fn each_style_has_its_fields() {
+    let policy = r#"ratelimit-policy: "per_ip";q=300;w=60;palisade-burst=100, "api";q=5;w=600"#;
+    let state = r#"ratelimit: "per_ip";r=99;t=1, "api";r=4;t=120"#;
+    assert_eq!(told("ietf", "/api/x", &[]), [policy, state]);
+    assert_eq!(
+        told("legacy", "/api/x", &[]),
+        ["x-ratelimit-limit: 300", "x-ratelimit-remaining: 99", "x-ratelimit-reset: 1001"]
+    );
+    assert_eq!(told("both", "/api/x", &[]).len(), 5);
+    assert_eq!(
+        told("draft-6", "/other", &[]),
+        ["ratelimit-policy: 300;w=60", "ratelimit-limit: 300", "ratelimit-remaining: 99", "ratelimit-reset: 1"]
+    );
+    assert_eq!(
+        told("draft-7", "/other", &[]),
+        ["ratelimit-policy: 300;w=60", "ratelimit: limit=300, remaining=99, reset=1"]
+    );
+    assert_eq!(told("off", "/api/x", &[]), Vec::<String>::new());
+}
+
+#[test]
+fn one_limit_is_told_where_there_is_room_for_one() {
+    let mut gate = styled("draft-7");
+    let empty = HeaderMap::new();
+    let mut ask = || gate.pass("GET /api/x HTTP/1.1", "192.0.2.1", 200, &empty).field("ratelimit").unwrap();
+    assert_eq!(ask(), "limit=300, remaining=99, reset=1", "the smallest share");
+    ask();
+    ask();
+    ask();
+    assert_eq!(ask(), "limit=5, remaining=0, reset=120");
+    assert_eq!(ask(), "limit=5, remaining=0, reset=120", "the one that refuses");
+}
+
+#[test]
+fn an_applications_own_stay() {
+    let own = r#""app";r=5"#;
+    let fields = told("ietf", "/other", &[("ratelimit", own)]);
+    assert_eq!(fields[0], format!("ratelimit: {own}"));
+    assert_eq!(fields[1], r#"ratelimit: "per_ip";r=99;t=1"#);
+    assert_eq!(told("draft-7", "/other", &[("ratelimit", own)]), [format!("ratelimit: {own}")]);
+
+    let three = |left| [("x-ratelimit-limit", "9"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", "7")];
+    assert_eq!(told("legacy", "/other", &three("98"))[1], "x-ratelimit-remaining: 98");
+    assert_eq!(told("legacy", "/other", &three("100"))[1], "x-ratelimit-remaining: 99");
+    assert_eq!(told("legacy", "/other", &three("much"))[1], "x-ratelimit-remaining: 99");
+    assert_eq!(told("legacy", "/other", &three("1")[1..])[0], "x-ratelimit-remaining: 99", "the set is whole");
+}
+
+#[test]
+fn a_redirect_that_used_something_up_says_nothing() {
+    let check = |status: u16, asked: usize, sent: &[(&'static str, &'static str)], expected: usize| {
+        let mut gate = styled("ietf");
+        for _ in 1..asked {
+            gate.get("/api/x");
+        }
+        let passed = gate.pass("GET /api/x HTTP/1.1", "192.0.2.1", status, &head(sent));
+        assert_eq!(passed.fields.len(), expected, "{status} {asked} {:?}", passed.fields);
+    };
+    check(302, 5, &[], 0);
+    check(200, 5, &[], 2);
+    check(302, 4, &[], 2);
+    check(302, 1, &[("ratelimit", r#""app";r=5, "b";r=0"#)], 0);
+    check(302, 1, &[("ratelimit", r#""app";r=05;t=1"#)], 3);
+}
