@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::charge::{Charges, Verdicts};
+use crate::charge::{Charge, Charges, Verdicts};
 use crate::decision::Decision;
 use crate::edit::HeaderEdits;
+use crate::reason::Reason;
 use crate::tally::Tally;
 use crate::view::{ResponseView, View};
 
@@ -61,6 +62,21 @@ pub trait Meter: Send + Sync {
 
     /// Notes what was said, for the answer's fields, the record and the metrics.
     fn tell(&self, mode: Mode, charges: &Charges, verdicts: &Verdicts, tallies: &mut Vec<Tally>);
+
+    /// What was used of a charge that it reserved, as far as the answer's head says. `reason` is why
+    /// the application did not make the answer.
+    fn settle(&self, _charge: &Charge, _response: &ResponseView<'_>, _reason: Option<Reason>) -> Settlement {
+        Settlement::Later
+    }
+}
+
+/// What was used of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// So many units; the rest is released.
+    Spend(u32),
+    /// That is known when the answer has ended.
+    Later,
 }
 
 /// Loads one record.

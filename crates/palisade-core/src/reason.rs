@@ -91,6 +91,9 @@ reasons! {
     LimitsRate = "limits.rate" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
     /// A quota is used up until its calendar window ends, in UTC. `Retry-After` says when that is.
     LimitsQuota = "limits.quota" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
+    /// As many requests as the limit lets through at a time are under way. One more fits when one of
+    /// them is over.
+    LimitsConcurrent = "limits.concurrent" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
     /// The request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait

@@ -41,7 +41,7 @@ impl Board {
 /// What a scrape is told.
 pub(crate) fn gauges(door: &Door, status: &Status, stores: &Stores, board: &Board, snapshot: Arc<str>) -> Gauges {
     let counters = &door.counters;
-    let Counters::Memory(table) = &stores.counters;
+    let Counters::Memory(table) = &*stores.counters;
     let fill = table.fill();
     let connections = counters.each().into_iter().flat_map(|(listener, counters)| {
         Engine::ALL.map(|engine| Connections {

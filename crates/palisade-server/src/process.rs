@@ -145,7 +145,7 @@ impl Process {
         let telemetry = Arc::new(Telemetry::start(settings::telemetry(&snapshot), settings::labels(&snapshot))?);
         let parts = Parts {
             stores: Arc::new(Stores {
-                counters: Counters::Memory(Table::new(snapshot.table)),
+                counters: Counters::Memory(Table::new(snapshot.table)).into(),
                 records: Records::new(RECORD_BYTES_MAX),
             }),
             door: Arc::new(Door::new(

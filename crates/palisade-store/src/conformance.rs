@@ -8,7 +8,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use palisade_core::charge::{BanRule, Calendar, Fit, Quota, Standing, Standoff, State, Step, TableSize, settle, step};
+use palisade_core::charge::{
+    BanRule, Calendar, Fit, Quota, Standing, Standoff, State, Step, TableSize, Unsettled, settle, step,
+};
 use palisade_core::{Ban, Bound, Charge, Charges, KeyHash, Monotonic, Now, Rate, Spend, Utc, Verdict, Verdicts};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -149,7 +151,10 @@ fn a_key_charged_twice_in_a_step_pays_twice() {
 #[test]
 fn reservations_stand_in_the_way_until_they_are_settled() {
     for counters in backends() {
-        let one = Charge { spend: Spend::Reserve(60 * SECOND), ..charge(1, rate(3, 900, 3), 1) };
+        let one = Charge {
+            spend: Spend::Reserve { life: 60 * SECOND, unsettled: Unsettled::Spend },
+            ..charge(1, rate(3, 900, 3), 1)
+        };
         for _ in 0..3 {
             assert!(take(&counters, &[one], SECOND).admit());
         }
@@ -266,7 +271,7 @@ fn any_event() -> impl Strategy<Value = (u64, Event)> {
 
 /// Counters of every kind, by number.
 fn of_kind(number: u64, amount: u32) -> Charge {
-    let reserve = Spend::Reserve(30 * SECOND);
+    let reserve = Spend::Reserve { life: 30 * SECOND, unsettled: Unsettled::Spend };
     let rates = [rate(5, 600, 5), rate(3, 1, 10), rate(7, 60, 4), rate(1_000, 1, 5)];
     let charge = charge(number, rates[number as usize % rates.len()], amount);
     match number {

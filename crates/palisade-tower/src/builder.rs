@@ -170,8 +170,10 @@ impl Builder {
             accept: AcceptTrace::Ids,
             sample: Sample { key: self.seed, per_million: 0 },
         };
-        let stores =
-            Stores { counters: Counters::Memory(Table::new(self.table)), records: Records::new(RECORD_BYTES_MAX) };
+        let stores = Stores {
+            counters: Counters::Memory(Table::new(self.table)).into(),
+            records: Records::new(RECORD_BYTES_MAX),
+        };
         Ok(PalisadeLayer::new(Shared {
             protection: Protection { edge, routes: routes.into() },
             stores,

@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,12 +25,13 @@ use palisade_store::{Counters, Records};
 
 use crate::clock;
 use crate::held::Held;
+use crate::reserve::Reservations;
 
 /// What the guard fetches from.
 #[derive(Debug)]
 pub struct Stores {
     /// Where charges are spent.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// Where records are looked up.
     pub records: Records,
 }
@@ -49,6 +51,8 @@ pub struct Passage {
     pub asked: Vec<Asked>,
     /// What limits said.
     pub limits: Vec<Tally>,
+    /// What was reserved and is not settled yet.
+    pub reservations: Reservations,
     /// Time spent waiting for stores.
     pub store_wait: Duration,
 }
@@ -94,9 +98,9 @@ where
         }
         let began = (notes == Notes::Full).then(clock::monotonic);
         let decision = {
-            let Passage { identity, facts, limits, store_wait, .. } = &mut *passage;
+            let Passage { identity, facts, limits, reservations, store_wait, .. } = &mut *passage;
             let view = View { identity, facts, ..*view };
-            put(stores, question, &view, body, Kept { limits, store_wait }).await
+            put(stores, question, &view, body, Kept { limits, reservations, store_wait }).await
         };
         let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
         if let Some(ruling) = passage.act(question, decision, span) {
@@ -109,6 +113,7 @@ where
 /// What is kept of the asking itself.
 struct Kept<'a> {
     limits: &'a mut Vec<Tally>,
+    reservations: &'a mut Reservations,
     store_wait: &'a mut Duration,
 }
 
@@ -128,7 +133,7 @@ where
         Policy::Meter(policy) => {
             // A function of its own, so that charges and verdicts, which are large, lie on the stack
             // and not in every request's future.
-            meter(&**policy, question.mode, stores, view, kept.limits)
+            meter(policy, question.mode, stores, view, kept)
         }
         Policy::Recall(policy) => {
             let lookup = policy.lookup(view)?;
@@ -140,13 +145,7 @@ where
     }
 }
 
-fn meter(
-    policy: &dyn Meter,
-    mode: Mode,
-    stores: &Stores,
-    view: &View<'_>,
-    tallies: &mut Vec<Tally>,
-) -> Option<Decision> {
+fn meter(policy: &Arc<dyn Meter>, mode: Mode, stores: &Stores, view: &View<'_>, kept: Kept<'_>) -> Option<Decision> {
     let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
     policy.charges(view, &mut charges);
     if charges.is_empty() {
@@ -156,8 +155,11 @@ fn meter(
     // nothing of it is charged.
     if !charges.is_too_much() {
         stores.counters.take(&charges, view.now, &mut verdicts);
+        if verdicts.admit() {
+            kept.reservations.keep(&charges, policy, &stores.counters, view.now);
+        }
     }
-    policy.tell(mode, &charges, &verdicts, tallies);
+    policy.tell(mode, &charges, &verdicts, kept.limits);
     Some(policy.decide(view, &charges, &verdicts))
 }
 

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod held;
 pub mod observe;
 pub mod render;
+pub mod reserve;
 pub mod transit;
 
 pub use builder::{BuildError, Builder, Palisade};

@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use palisade_core::{Monotonic, Outcome, Reason, Record, Transformation};
 
 use crate::clock;
+use crate::reserve::Reservations;
 
 /// Where a closed record goes.
 pub trait Close {
@@ -27,18 +28,25 @@ pub trait Close {
 pub struct Observation<C: Close> {
     open: Option<(Box<Record>, C)>,
     intake: Option<Arc<Intake>>,
+    /// Settled when the answer is over.
+    reservations: Reservations,
     answered: bool,
 }
 
 impl<C: Close> Observation<C> {
     /// Opens: `close` is given the record, exactly once.
     pub fn open(record: Box<Record>, close: C) -> Self {
-        Self { open: Some((record, close)), intake: None, answered: false }
+        Self { open: Some((record, close)), intake: None, reservations: Reservations::default(), answered: false }
     }
 
     /// Counts what the client sends as its body, too.
     pub fn takes_in(&mut self, intake: Option<Arc<Intake>>) {
         self.intake = intake;
+    }
+
+    /// Keeps reservations until the answer is over.
+    pub(crate) fn holds(&mut self, reservations: Reservations) {
+        self.reservations = reservations;
     }
 
     /// Bytes of the answer's body that went another way than through an [`ObservedBody`].
@@ -52,7 +60,12 @@ impl<C: Close> Observation<C> {
 
     /// The observation, and in its place one that is over.
     pub fn take(&mut self) -> Self {
-        Self { open: self.open.take(), intake: self.intake.take(), answered: self.answered }
+        Self {
+            open: self.open.take(),
+            intake: self.intake.take(),
+            reservations: std::mem::take(&mut self.reservations),
+            answered: self.answered,
+        }
     }
 
     /// The record, to be filled in.

@@ -14,8 +14,8 @@ use http::{Method, StatusCode};
 use http_body::Body;
 use palisade_core::record::Outcome;
 use palisade_core::{
-    Head, HeaderEdits, Identity, Now, Path, Protocol, Reason, Record, Refusal, Reply, Route, RouteTable, Sift, Stage,
-    View,
+    Edited, Head, HeaderEdits, Identity, Now, Path, Protocol, Reason, Record, Refusal, Reply, ResponseView, Route,
+    RouteTable, Sift, Stage, View,
 };
 
 use crate::answer::Answer;
@@ -195,6 +195,7 @@ impl<'a, C: Close> Transit<'a, C> {
             edits.remove(CONTENT_LENGTH);
         }
         self.bear_id(&mut edits);
+        self.settle(&ResponseView { status, head: &Edited { head: &received, edits: &edits }, length: outline.length });
         let observation = self.note(status);
         let body = ObservedBody::new(body, blame, observation, rewritings);
         Answer { status, head: received, edits, body }
@@ -204,6 +205,7 @@ impl<'a, C: Close> Transit<'a, C> {
     /// whoever carries its bytes. Such an answer is not dressed: it is no page.
     pub fn switch(&mut self, status: StatusCode, edits: &mut HeaderEdits) -> Observation<C> {
         self.bear_id(edits);
+        self.settle(&ResponseView { status, head: &Edited { head: &HeaderMap::new(), edits }, length: None });
         let mut observation = self.note(status);
         if let Some(record) = observation.record() {
             record.stream = true;
@@ -216,10 +218,17 @@ impl<'a, C: Close> Transit<'a, C> {
         edits.set(X_REQUEST_ID, self.arrival.request_id_value.clone());
     }
 
+    /// Settles what the answer's head decides.
+    fn settle(&mut self, response: &ResponseView<'_>) {
+        let reason = self.observation.record().and_then(|record| record.code);
+        self.passage.reservations.answered(response, reason);
+    }
+
     /// Writes down what was decided, once the answer's status is known. It is the last thing that is
     /// asked of a transit.
     fn note(&mut self, status: StatusCode) -> Observation<C> {
         let mut observation = self.observation.take();
+        observation.holds(std::mem::take(&mut self.passage.reservations));
         if let Some(record) = observation.record() {
             record.status = Some(status);
             record.identity = std::mem::take(&mut self.passage.identity);

@@ -87,8 +87,22 @@ pub enum Bound {
 pub enum Spend {
     /// At once.
     Now,
-    /// When it is settled. What is not settled during its life, in nanoseconds, is spent.
-    Reserve(u64),
+    /// When it is settled.
+    Reserve {
+        /// How long that may take, in nanoseconds. Beyond it is spent.
+        life: u64,
+        /// What becomes of it if the request is over and nobody said what it used.
+        unsettled: Unsettled,
+    },
+}
+
+/// What becomes of a reservation of which nobody said what was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsettled {
+    /// It is spent.
+    Spend,
+    /// It is given back.
+    Release,
 }
 
 /// A ban to be asked about, and what leads to it.
@@ -153,6 +167,13 @@ pub enum Standoff {
 
 /// How long to wait for reservations and slots, which may be free at any time.
 pub(crate) const HELD_WAIT: Duration = Duration::from_secs(1);
+
+impl Charge {
+    /// Whether it has to be settled.
+    pub const fn is_reserved(&self) -> bool {
+        matches!(self.bound, Bound::Slots(_)) || matches!(self.spend, Spend::Reserve { .. })
+    }
+}
 
 impl Bound {
     /// How many units it holds: of a rate those of its window.

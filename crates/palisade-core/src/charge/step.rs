@@ -116,7 +116,7 @@ impl Charge {
         match (self.bound, self.spend) {
             // A slot is free when its request is over, however long that takes.
             (Bound::Slots(_), _) => Some(u64::MAX),
-            (Bound::Rate(_) | Bound::Quota(_), Spend::Reserve(life)) => Some(life),
+            (Bound::Rate(_) | Bound::Quota(_), Spend::Reserve { life, .. }) => Some(life),
             (Bound::Rate(_) | Bound::Quota(_), Spend::Now) => None,
         }
     }

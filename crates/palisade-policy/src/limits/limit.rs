@@ -20,6 +20,7 @@ pub(super) struct Limit {
     rungs: Vec<(Rung, Hash)>,
     rate: Option<ByPlan<Vec<Holding>>>,
     quota: Option<ByPlan<Holding>>,
+    slots: Option<ByPlan<Holding>>,
 }
 
 /// A bound with the number of its item.
@@ -34,6 +35,7 @@ pub(super) struct Holding {
 mod kind {
     pub(super) const RATE: u128 = 0;
     pub(super) const QUOTA: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834;
+    pub(super) const SLOTS: u128 = 0xd1b5_4a32_d192_ed03_aef1_7502_108e_f2d9;
 }
 
 /// All items of a meter, by their numbers.
@@ -70,9 +72,11 @@ impl Limit {
         let rate = spec.rate.clone().map(|rate| rate.map(&mut holdings));
         let mut holding = |quota: Quota| items.add(&spec, "/quota", Bound::Quota(quota), Shown::Always);
         let quota = spec.quota.clone().map(|quota| quota.map(&mut holding));
+        let mut holding = |slots: u32| items.add(&spec, "/concurrent", Bound::Slots(slots), Shown::Always);
+        let slots = spec.concurrent.clone().map(|slots| slots.map(&mut holding));
         let hash = Hash::new(seed, &spec.name);
         let Spec { scope, key, cost, .. } = spec;
-        Ok(Self { scope, key, cost, hash, rungs, rate, quota })
+        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots })
     }
 
     /// Adds what the limit charges for a request, if it is on it.
@@ -82,7 +86,8 @@ impl Limit {
         }
         let rate = self.rate.as_ref().and_then(|rate| rate.of(view.identity));
         let quota = self.quota.as_ref().and_then(|quota| quota.of(view.identity));
-        if rate.is_none() && quota.is_none() {
+        let slots = self.slots.as_ref().and_then(|slots| slots.of(view.identity));
+        if rate.is_none() && quota.is_none() && slots.is_none() {
             return;
         }
         let (key, addressed) = self.key.of(self.hash, ladder.own(view.client), view);
@@ -98,6 +103,11 @@ impl Limit {
         }
         if let Some(quota) = quota {
             self.push(*quota, key.of_kind(kind::QUOTA), charges);
+        }
+        if let Some(Holding { item, bound }) = slots {
+            // A request takes one slot, whatever it costs otherwise.
+            let key = key.of_kind(kind::SLOTS);
+            charges.push(Charge { item: *item, key, bound: *bound, amount: 1, spend: Spend::Now });
         }
     }
 

@@ -76,7 +76,6 @@ fn reason(bound: Bound) -> Reason {
     match bound {
         Bound::Rate(_) => Reason::LimitsRate,
         Bound::Quota(_) => Reason::LimitsQuota,
-        // No limit has any.
-        Bound::Slots(_) => Reason::LimitsUnavailable,
+        Bound::Slots(_) => Reason::LimitsConcurrent,
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! **Rule.**
 //! 1. A limit is a name, the requests it is on ([`Scope`]), whose they are ([`Key`]), and how much:
-//!    a rate, a quota of a calendar window, or both. All limits on a request are asked; none wins.
+//!    a rate, a quota of a calendar window, so many at a time, or several of these. All limits on a
+//!    request are asked; none wins.
 //! 2. Limits that need only the head are asked in stage `shed`, the others, by user or plan, in
 //!    `quota`. What one stage charges is one atomic step: if one limit refuses, none is charged.
 //! 3. Where a key holds the client's address, an IPv6 request is counted by its /64 and also by its
@@ -15,7 +16,9 @@
 //!    no other limit. Preflights of CORS meet the limit `preflight`, routes of assets `assets` in
 //!    place of `per_ip` and `per_user`.
 //! 5. A refusal is 429 with the longest wait as `Retry-After`, and names every limit that refused.
-//! 6. When enforced, answers tell each limit's state ([`Announce`]); in report mode they carry
+//! 6. A slot is taken when a request is admitted and free when its answer has ended or the client
+//!    left. Who finds none is refused at once, never queued.
+//! 7. When enforced, answers tell each limit's state ([`Announce`]); in report mode they carry
 //!    nothing.
 //!
 //! **Limits.** Clients behind one address share its buckets. Ladders are for rates only. Keys are

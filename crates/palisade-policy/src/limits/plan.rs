@@ -100,6 +100,12 @@ impl Strict for Rate {
     }
 }
 
+impl Strict for u32 {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
 impl Strict for Quota {
     fn compare(&self, other: &Self) -> Ordering {
         self.pace().cmp(&other.pace())

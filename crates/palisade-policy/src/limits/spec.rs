@@ -29,6 +29,8 @@ pub struct Spec {
     pub rate: Option<ByPlan<Rate>>,
     /// How many in a calendar window.
     pub quota: Option<ByPlan<Quota>>,
+    /// How many at a time.
+    pub concurrent: Option<ByPlan<u32>>,
     /// Whether its refusals count.
     pub mode: Mode,
 }
@@ -72,6 +74,7 @@ impl Spec {
             cost: 1,
             rate: Some(ByPlan::everybody(Some(rate))),
             quota: None,
+            concurrent: None,
             mode,
         }
     }
@@ -80,7 +83,8 @@ impl Spec {
     /// asked first.
     pub fn stage(&self) -> Stage {
         let by_plan = self.rate.as_ref().is_some_and(ByPlan::needs_identity)
-            || self.quota.as_ref().is_some_and(ByPlan::needs_identity);
+            || self.quota.as_ref().is_some_and(ByPlan::needs_identity)
+            || self.concurrent.as_ref().is_some_and(ByPlan::needs_identity);
         if self.key.needs_identity() || by_plan { Stage::Quota } else { Stage::Shed }
     }
 }

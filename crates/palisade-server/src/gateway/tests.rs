@@ -63,7 +63,7 @@ fn start() -> Running {
         workers: 1,
         plan: Arc::new(plan),
         stores: Arc::new(Stores {
-            counters: Counters::Memory(Table::new(Default::default())),
+            counters: Counters::Memory(Table::new(Default::default())).into(),
             records: Records::new(1),
         }),
         status: Arc::default(),
@@ -119,6 +119,6 @@ fn numbers() -> palisade_telemetry::Gauges {
     let text = "[app]\nupstream = \"http://127.0.0.1:1\"\n";
     let (snapshot, _) = load(&Inputs::text("test.toml", text), Seed([0; 16])).map_err(|_| "config").unwrap();
     let door = Door::new(settings::limits(&snapshot), settings::admission(&snapshot), palisade_proxy::Engine::Own);
-    let stores = Stores { counters: Counters::Memory(Table::new(Default::default())), records: Records::new(1) };
+    let stores = Stores { counters: Counters::Memory(Table::new(Default::default())).into(), records: Records::new(1) };
     gauges(&door, &crate::status::Status::default(), &stores, &Board::default(), "0".into())
 }

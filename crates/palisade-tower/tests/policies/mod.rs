@@ -41,7 +41,7 @@ impl Case {
             max_body: u64::MAX,
             settings: 0,
         };
-        let counters = Counters::Memory(Table::new(TableSize::default()));
+        let counters = Counters::Memory(Table::new(TableSize::default())).into();
         Self { passage: Passage::default(), route, stores: Stores { counters, records: Records::new(1 << 20) } }
     }
 

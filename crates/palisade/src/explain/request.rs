@@ -72,7 +72,7 @@ fn parse(line: &str, fields: &[String], snapshot: &Snapshot) -> Result<Parts, St
 /// Lets the request pass edge and guard. `None` if something had to be waited for.
 fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
     let protection = protection::of(snapshot, [0; 16]);
-    let stores = Stores { counters: Counters::Memory(Table::new(snapshot.table)), records: Records::new(1) };
+    let stores = Stores { counters: Counters::Memory(Table::new(snapshot.table)).into(), records: Records::new(1) };
     let Parts { method, uri, version, mut headers, .. } = parts;
     let asked_for = asked::authority(&uri, &headers);
     let protocol = asked::protocol(version);

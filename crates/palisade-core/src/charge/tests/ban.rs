@@ -71,7 +71,7 @@ fn a_ban_refuses_what_would_fit() {
 fn waiting_for_reservations_is_nobodys_fault() {
     let (rule, mut standing) = (rule(&[60]), Standing::default());
     let mut charges = Charges::default();
-    charges.push(charge(Bound::Rate(rate(1, 60, 1)), 1, Spend::Reserve(60 * SECOND)));
+    charges.push(charge(Bound::Rate(rate(1, 60, 1)), 1, reserve(60 * SECOND)));
     charges.ban(Ban { item: 1, key: KeyHash(2), first: 0, end: 1, rule });
     let mut verdicts = Verdicts::default();
     let mut states = [State::default()];

@@ -26,6 +26,10 @@ fn charge(bound: Bound, amount: u32, spend: Spend) -> Charge {
     Charge { item: 0, key: KeyHash(1), bound, amount, spend }
 }
 
+fn reserve(life: u64) -> Spend {
+    Spend::Reserve { life, unsettled: Unsettled::Spend }
+}
+
 /// A counter and what its charges come to.
 struct Counter {
     state: State,

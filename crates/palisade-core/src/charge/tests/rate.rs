@@ -107,7 +107,7 @@ fn a_changed_rate_keeps_what_was_used() {
 fn instants_at_the_end_of_time_do_no_harm() {
     let bound = Bound::Rate(rate(1, 31 * 86_400, 1));
     for (word, now) in [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX), (u64::MAX >> 1, 0)] {
-        for (cost, spend) in [(0, Spend::Now), (1, Spend::Now), (u32::MAX, Spend::Reserve(u64::MAX))] {
+        for (cost, spend) in [(0, Spend::Now), (1, Spend::Now), (u32::MAX, reserve(u64::MAX))] {
             let mut counter = Counter { state: State { cell: Cell::from_word(word), ..State::default() } };
             assert!(counter.charge(charge(bound, cost, spend), at(now)).remaining <= 1);
             counter.settle(charge(bound, cost, spend), at(0), u32::MAX, at(now));

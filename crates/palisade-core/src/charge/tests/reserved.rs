@@ -3,7 +3,7 @@ use super::*;
 const LIFE: u64 = 60 * SECOND;
 
 fn failed(count: u32) -> Charge {
-    charge(Bound::Rate(rate(count, u64::from(count) * 300, count)), 1, Spend::Reserve(LIFE))
+    charge(Bound::Rate(rate(count, u64::from(count) * 300, count)), 1, reserve(LIFE))
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_reservation_is_spent_when_its_life_is_over() {
 
 #[test]
 fn what_was_reserved_is_given_back_and_what_was_not_is_owed() {
-    let tokens = |amount| charge(Bound::Rate(rate(1_000, 1_000, 1_000)), amount, Spend::Reserve(LIFE));
+    let tokens = |amount| charge(Bound::Rate(rate(1_000, 1_000, 1_000)), amount, reserve(LIFE));
     let mut counter = Counter::new();
     assert_eq!(counter.charge(tokens(600), at(0)).remaining, 400);
     assert_eq!(counter.charge(tokens(600), at(0)).fit, Fit::Reserved);
@@ -67,7 +67,7 @@ fn what_was_reserved_is_given_back_and_what_was_not_is_owed() {
 
 #[test]
 fn a_quota_owes_up_to_another_one() {
-    let tokens = |amount| charge(Bound::Quota(Quota::new(1_000, Calendar::Day).unwrap()), amount, Spend::Reserve(LIFE));
+    let tokens = |amount| charge(Bound::Quota(Quota::new(1_000, Calendar::Day).unwrap()), amount, reserve(LIFE));
     let mut counter = Counter::new();
     assert_eq!(counter.charge(tokens(600), at(0)).remaining, 400);
     counter.settle(tokens(600), at(0), 5_000, at(0));

@@ -96,19 +96,19 @@ proptest! {
         let (mut open, mut used, mut now) = (Vec::new(), 0, 0);
         for (pause_s, amount, ends) in events {
             now += pause_s * SECOND;
-            let reserve = charge(bound, amount + 1, Spend::Reserve(1_000 * SECOND));
+            let asked = charge(bound, amount + 1, reserve(1_000 * SECOND));
             if ends && let Some((reserved, taken)) = open.pop() {
                 counter.settle(reserved, taken, amount.min(reserved.amount), at(now));
                 used += amount.min(reserved.amount);
                 continue;
             }
             let held: u32 = open.iter().map(|(reserved, _): &(Charge, Now)| reserved.amount).sum();
-            let verdict = counter.charge(reserve, at(now));
-            prop_assert_eq!(verdict.allowed(), used + held + reserve.amount <= 10);
+            let verdict = counter.charge(asked, at(now));
+            prop_assert_eq!(verdict.allowed(), used + held + asked.amount <= 10);
             if verdict.allowed() {
-                open.push((reserve, at(now)));
+                open.push((asked, at(now)));
             } else {
-                prop_assert_eq!(verdict.fit == Fit::Reserved, used + reserve.amount <= 10);
+                prop_assert_eq!(verdict.fit == Fit::Reserved, used + asked.amount <= 10);
             }
         }
     }

@@ -74,6 +74,7 @@ fn plans(limits: &Named<Name, RawLimit>, per_user: &Setting<OrOff<RawByPlan<Rate
     for (_, limit) in limits.iter() {
         maps.extend(limit.value.rate.as_ref().map(|rate| (&rate.place, rate.value.names())));
         maps.extend(limit.value.quota.as_ref().map(|quota| (&quota.place, quota.value.names())));
+        maps.extend(limit.value.concurrent.as_ref().map(|slots| (&slots.place, slots.value.names())));
     }
     maps.retain(|(_, names)| !names.is_empty());
     let is_plan = |name: &&str| *name != "anon" && *name != "default";

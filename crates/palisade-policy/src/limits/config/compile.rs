@@ -1,7 +1,7 @@
 //! From `[limits]` as it is written to questions.
 
 use palisade_core::charge::TableSize;
-use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting};
+use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting, Whole};
 use palisade_core::{Mode, Question, Rate};
 
 use super::super::{ByPlan, Key, Ladder, Part, Scope, Settings, Spec, questions};
@@ -70,7 +70,7 @@ pub fn compile(
     if let OrOff::On(by_plan) = &per_user.value {
         let spec = Spec {
             key: Key::new([Part::User]),
-            rate: Some(by_plan.compile()),
+            rate: Some(by_plan.compile(|rate| rate)),
             ..own.spec("per_user", Scope::Everything)
         };
         placed.push(Placed { spec, place: per_user.place.clone() });
@@ -103,7 +103,7 @@ struct Own {
 impl Own {
     fn spec(self, name: &str, scope: Scope) -> Spec {
         let key = Key::new([Part::Ip]);
-        Spec { name: name.into(), scope, key, cost: 1, rate: None, quota: None, mode: self.mode }
+        Spec { name: name.into(), scope, key, cost: 1, rate: None, quota: None, concurrent: None, mode: self.mode }
     }
 
     /// Adds a limit per address.
@@ -129,17 +129,17 @@ impl Own {
 /// Limits are named for people: `api`, and of several keys `api.user`.
 fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, problems: &mut Problems) {
     for (name, limit) in limits {
-        let RawLimit { on, key, rate, quota, cost, mode } = limit.value;
+        let RawLimit { on, key, rate, quota, concurrent, cost, mode } = limit.value;
         if let Some(mode) = mode.as_ref().filter(|mode| mode.value == Mode::Off) {
             report_off(&mode.place, problems);
         }
-        if rate.is_none() && quota.is_none() {
+        if rate.is_none() && quota.is_none() && concurrent.is_none() {
             let below = |problem: &Problem| problem.place.key.strip_prefix(&*limit.place.key).is_some();
             if problems.iter().any(below) {
                 // One is written, and what is wrong with it has been said.
                 continue;
             }
-            let message = format!("{} says neither `rate` nor `quota`", limit.place.table());
+            let message = format!("{} says neither `rate` nor `quota` nor `concurrent`", limit.place.table());
             problems.report(Problem::new(Code::MissingKey, &limit.place, message).label("how much may be used?"));
             continue;
         }
@@ -152,8 +152,9 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
                 key: key.value,
                 // At most 10⁹.
                 cost: u32::try_from(cost.value.get()).unwrap_or(u32::MAX),
-                rate: rate.as_ref().map(|rate| rate.value.compile()),
-                quota: quota.as_ref().map(|quota| quota.value.compile()),
+                rate: rate.as_ref().map(|rate| rate.value.compile(|rate| rate)),
+                quota: quota.as_ref().map(|quota| quota.value.compile(|quota| quota)),
+                concurrent: concurrent.as_ref().map(|slots| slots.value.compile(slot_count)),
                 mode: own.mode_of(mode.as_ref().map(|mode| mode.value)),
                 ..own.spec(&name.replace(" + ", "+"), scope.clone())
             };
@@ -199,6 +200,10 @@ impl Own {
             (mode, own) => own.unwrap_or(mode),
         }
     }
+}
+
+fn slot_count(slots: Whole<1, 1_000_000>) -> u32 {
+    u32::try_from(slots.get()).unwrap_or(u32::MAX)
 }
 
 /// Names go into fields and labels as they are: what would need an escape there is written as a

@@ -75,6 +75,10 @@ palisade_core::section! {
         rate: Option<Setting<RawByPlan<Rate>>>,
         /// How many in a calendar window of UTC, `"200 per day"`: one quota, or one for each plan.
         quota: Option<Setting<RawByPlan<Quota>>>,
+        /// How many at a time: one number, or one for each plan. A request takes a slot when it is
+        /// admitted, and gives it back when its answer has ended, or the client left; a WebSocket or
+        /// an event stream keeps it until it closes.
+        concurrent: Option<Setting<RawByPlan<Whole<1, 1_000_000>>>>,
         /// Units that a request costs. One, so that rates and quotas count requests.
         cost: Setting<Whole<1, 1_000_000_000>> = 1,
         /// The limit's own mode, where it differs from that of the table.

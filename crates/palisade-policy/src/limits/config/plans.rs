@@ -2,7 +2,7 @@
 
 use super::super::ByPlan;
 use super::super::plan::Strict;
-use palisade_core::config::{Decode, Fault, Map, Name, Node, Place, Problems, Setting, Shape, Text, Value};
+use palisade_core::config::{Decode, Fault, Map, Name, Node, Place, Problems, Setting, Shape, Value};
 
 /// A value for everybody, or for each plan; each may be `"unlimited"`.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,20 +17,20 @@ pub enum RawByPlan<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrUnlimited<T>(pub Option<T>);
 
-impl<T: Text> Decode for OrUnlimited<T> {
+impl<T: Decode> Decode for OrUnlimited<T> {
     fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         match &node.value {
             Value::Text(word) if word == "unlimited" => Some(Self(None)),
-            _ => <T as Decode>::decode(node, place, problems).map(|value| Self(Some(value))),
+            _ => T::decode(node, place, problems).map(|value| Self(Some(value))),
         }
     }
 
     fn shape() -> Shape {
-        Shape::Either(vec![<T as Text>::shape(), Shape::Words(vec!["unlimited"])])
+        Shape::Either(vec![T::shape(), Shape::Words(vec!["unlimited"])])
     }
 }
 
-impl<T: Text> Decode for RawByPlan<T> {
+impl<T: Decode> Decode for RawByPlan<T> {
     fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         let Value::Table(_) = &node.value else {
             return OrUnlimited::decode(node, place, problems).map(Self::One);
@@ -49,13 +49,16 @@ impl<T: Text> Decode for RawByPlan<T> {
     }
 }
 
-impl<T: Copy + Strict> RawByPlan<T> {
+impl<T: Copy> RawByPlan<T> {
     /// The values by plan.
-    pub(super) fn compile(&self) -> ByPlan<T> {
+    pub(super) fn compile<U: Clone + Strict>(&self, make: impl Fn(T) -> U) -> ByPlan<U> {
         match self {
-            Self::One(value) => ByPlan::everybody(value.0),
+            Self::One(value) => ByPlan::everybody(value.0.map(make)),
             Self::Plans(plans) => {
-                ByPlan::plans(plans.iter().map(|(plan, value)| (plan.value.as_str().into(), value.value.0)).collect())
+                let entry = |(plan, value): &(Setting<Name>, Setting<OrUnlimited<T>>)| {
+                    (plan.value.as_str().into(), value.value.0.map(&make))
+                };
+                ByPlan::plans(plans.iter().map(entry).collect())
             }
         }
     }

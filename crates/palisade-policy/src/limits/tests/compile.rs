@@ -47,7 +47,10 @@ fn check(entries: Vec<(&str, Value)>, expected: &[&str]) {
 fn what_can_not_be_meant_is_refused_with_a_reason() {
     let rate = |rate: &str| ("rate", Value::from(rate));
     check(vec![rate("20/min")], &["config.invalid_value: `limits.api.rate` has an unknown window (write `20/m`)"]);
-    check(vec![], &["config.missing_key: [limits.api] says neither `rate` nor `quota` (how much may be used?)"]);
+    check(
+        vec![],
+        &["config.missing_key: [limits.api] says neither `rate` nor `quota` nor `concurrent` (how much may be used?)"],
+    );
     // Scenario 17.
     check(
         vec![rate("5/10m"), ("cost", Value::from(6))],
@@ -85,7 +88,9 @@ fn what_can_not_be_meant_is_refused_with_a_reason() {
     );
     check(
         vec![("verify", Value::from("x")), rate("1/m")],
-        &["config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, cost, mode)"],
+        &[
+            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, mode)",
+        ],
     );
 }
 

@@ -73,6 +73,23 @@ fn a_quota_beside_a_rate() {
 }
 
 #[test]
+fn slots() {
+    let mut gate = Gate::api([("concurrent", Value::from(2)), ("rate", Value::from("9/m"))]);
+    assert_eq!(gate.get("/api"), "allow \"api\";r=8;t=7, \"api/concurrent\";r=1");
+    assert_eq!(gate.get("/api"), "allow \"api\";r=7;t=7, \"api/concurrent\";r=0");
+    let refused =
+        "429 limits.concurrent, violated api/concurrent, retry after 1s \"api\";r=7;t=7, \"api/concurrent\";r=0";
+    assert_eq!(gate.get("/api"), refused);
+    assert!(gate.ask("GET /api", "192.0.2.2").starts_with("allow"));
+    let plans = table([("anon", Value::from(1)), ("pro", Value::from("unlimited"))]);
+    let mut gate = Gate::api([("concurrent", plans)]);
+    assert!(gate.get("/api").starts_with("allow"));
+    assert!(gate.get("/api").starts_with("429"));
+    gate.user("google:42", Some("pro"));
+    assert_eq!(gate.get("/api"), "allow");
+}
+
+#[test]
 fn costs() {
     let mut gate = Gate::api([("rate", Value::from("5/10m")), ("cost", Value::from(2))]);
     assert_eq!(gate.get("/api"), "allow \"api\";r=3;t=120");

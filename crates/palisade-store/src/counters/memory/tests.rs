@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use palisade_core::charge::{BanRule, Fit, Standoff};
+use palisade_core::charge::{BanRule, Fit, Standoff, Unsettled};
 use palisade_core::{Ban, Bound, Rate, Spend, Utc};
 
 use super::*;
@@ -70,7 +70,10 @@ fn a_step_allocates_nothing() {
 #[test]
 fn nothing_is_left_of_reservations_that_are_settled() {
     let table = Table::new(TableSize::MIN);
-    let reserve = |key| Charge { spend: Spend::Reserve(60_000_000_000), ..one(neighbour(key), 1) };
+    let reserve = |key| Charge {
+        spend: Spend::Reserve { life: 60_000_000_000, unsettled: Unsettled::Spend },
+        ..one(neighbour(key), 1)
+    };
     let slot = |key| Charge { bound: Bound::Slots(1), ..one(neighbour(key), 1) };
     for key in 1..1_000 {
         assert!(take(&table, &[reserve(2 * key), slot(2 * key + 1)], at(1)));

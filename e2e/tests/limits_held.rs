@@ -1,0 +1,127 @@
+//! Limits that hold something while a request is under way: slots, and what depends on the answer.
+
+use std::time::Duration;
+
+use e2e::{Engine, Gateway, LIMIT, Launch, Received, Wire, within};
+use palisade_testkit::upstream::{Answer, Request, Upstream};
+use serde_json::json;
+
+/// A gateway with one limit called `api` on everything.
+async fn start(
+    engine: Engine,
+    limit: &str,
+    script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+) -> (Upstream, Gateway) {
+    let upstream = Upstream::start(script).unwrap();
+    let config =
+        format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"off\"\n[limits.api]\n{limit}\n", upstream.url());
+    let gateway = Launch::config(config).engine(engine).start().await;
+    (upstream, gateway)
+}
+
+/// Begins a request whose answer doesn't come.
+async fn begin(gateway: &Gateway, path: &str) -> Wire {
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap();
+    wire
+}
+
+/// Asks until the answer is no refusal.
+async fn until_admitted(gateway: &Gateway, path: &str) -> Received {
+    within("a slot is free", async {
+        loop {
+            let answer = gateway.get(path).await;
+            if answer.status != 429 {
+                return answer;
+            }
+        }
+    })
+    .await
+}
+
+async fn reached(upstream: &Upstream, requests: usize) {
+    assert!(upstream.reached(LIMIT, |seen| seen.requests() == requests).await, "{requests} requests");
+}
+
+#[tokio::test]
+async fn scenario_22_slots_are_free_when_their_client_leaves() {
+    for engine in Engine::ALL {
+        let slow = |request: &Request| if request.target() == "/slow" { Answer::silent() } else { Answer::ok("ok") };
+        let (upstream, gateway) = start(engine, "concurrent = 2", slow).await;
+        let first = begin(&gateway, "/slow").await;
+        let second = begin(&gateway, "/slow").await;
+        reached(&upstream, 2).await;
+        let refused = gateway.get("/slow").await;
+        assert_eq!(refused.refusal(), "429 limits.concurrent");
+        assert_eq!(refused.problem()["violated-policies"], json!(["api/concurrent"]));
+        assert_eq!(refused.field("retry-after").as_deref(), Some("1"));
+        let policy = refused.field("ratelimit-policy");
+        assert_eq!(policy.as_deref(), Some("\"api/concurrent\";q=2;qu=\"concurrent-requests\""));
+        assert_eq!(refused.field("ratelimit").as_deref(), Some("\"api/concurrent\";r=0"));
+        assert_eq!(upstream.seen().requests(), 2);
+        drop(first);
+        assert_eq!(until_admitted(&gateway, "/x").await.status, 200);
+        // The one that goes on keeps its slot.
+        assert_eq!(gateway.get("/x").await.field("ratelimit").as_deref(), Some("\"api/concurrent\";r=0"));
+        drop(second);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_keeps_its_slot_until_it_ends() {
+    for engine in Engine::ALL {
+        let stream = |request: &Request| match request.target().as_str() {
+            "/stream" => Answer::new()
+                .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .chunk(b"data: 1\n\n")
+                .until_end(),
+            "/ends" => Answer::chunks("text/event-stream", ["data: 1\n\n", "data: 2\n\n"], Duration::ZERO),
+            _ => Answer::ok("ok"),
+        };
+        let (_upstream, gateway) = start(engine, "concurrent = 1", stream).await;
+        let mut wire = begin(&gateway, "/stream").await;
+        assert_eq!(wire.head().await.unwrap().status, 200);
+        assert_eq!(wire.chunk().await.unwrap().unwrap(), b"data: 1\n\n");
+        assert_eq!(gateway.get("/x").await.refusal(), "429 limits.concurrent");
+        drop(wire);
+        assert_eq!(until_admitted(&gateway, "/ends").await.text(), "data: 1\n\ndata: 2\n\n");
+        assert_eq!(until_admitted(&gateway, "/x").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_keeps_its_slot_until_it_closes() {
+    let (_upstream, gateway) = start(Engine::Own, "concurrent = 1", |_| Answer::websocket()).await;
+    let upgrade = "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let open = || async {
+        let mut wire = Wire::open(gateway.public).await;
+        wire.send(upgrade).await.unwrap();
+        let status = wire.head().await.unwrap().status;
+        (wire, status)
+    };
+    let (socket, status) = open().await;
+    assert_eq!(status, 101);
+    assert_eq!(open().await.1, 429);
+    drop(socket);
+    within("the socket's slot is free", async { while open().await.1 != 101 {} }).await;
+}
+
+#[tokio::test]
+async fn parallel_requests_never_take_more_slots_than_there_are() {
+    let (upstream, gateway) = start(Engine::Own, "concurrent = 3", |_| Answer::silent()).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let address = gateway.public;
+        tasks.spawn(async move {
+            let mut wire = Wire::open(address).await;
+            wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            // The application never answers, so an answer is a refusal.
+            wire.head().await.unwrap().status
+        });
+    }
+    for _ in 0..17 {
+        assert_eq!(within("a refusal", tasks.join_next()).await.unwrap().unwrap(), 429);
+    }
+    reached(&upstream, 3).await;
+}
