@@ -125,3 +125,98 @@ async fn parallel_requests_never_take_more_slots_than_there_are() {
     }
     reached(&upstream, 3).await;
 }
+
+/// A sign-in that answers 401, or 200 to the right password.
+fn sign_in(request: &Request) -> Answer {
+    match request.target().as_str() {
+        "/sign-in?right" => Answer::ok("welcome"),
+        "/sign-in?lost" => Answer::silent(),
+        _ => Answer::status(401, &[], "no"),
+    }
+}
+
+const FAILURES: &str = "on = \"/sign-in\"\nrate = \"3/15m\"\ncount = [401]";
+
+#[tokio::test]
+async fn scenario_18_the_limit_refuses_at_the_count() {
+    for engine in Engine::ALL {
+        let (upstream, gateway) = start(engine, FAILURES, sign_in).await;
+        for _ in 0..3 {
+            let answer = gateway.get("/sign-in").await;
+            assert_eq!((answer.status, answer.field("ratelimit")), (401, None));
+        }
+        let refused = gateway.get("/sign-in?right").await;
+        assert_eq!(refused.refusal(), "429 limits.rate");
+        assert_eq!(refused.field("retry-after").as_deref(), Some("300"));
+        assert_eq!((refused.field("ratelimit"), refused.field("ratelimit-policy")), (None, None));
+        assert_eq!(upstream.seen().requests(), 3);
+    }
+}
+
+#[tokio::test]
+async fn scenario_19_right_ones_cost_nothing_and_parallel_ones_gain_nothing() {
+    let (upstream, gateway) = start(Engine::Own, FAILURES, sign_in).await;
+    let mut wire = Wire::open(gateway.public).await;
+    for number in 0..100 {
+        assert_eq!(wire.get("/sign-in?right").await.unwrap().status, 200, "number {number}");
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let address = gateway.public;
+        tasks.spawn(async move { Wire::open(address).await.get("/sign-in").await.unwrap().status });
+    }
+    let statuses = within("all of them", tasks.join_all()).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 3, "{statuses:?}");
+    assert_eq!(upstream.seen().requests(), 103);
+}
+
+#[tokio::test]
+async fn reservations_that_stand_in_the_way_may_be_released() {
+    let (upstream, gateway) = start(Engine::Own, FAILURES, sign_in).await;
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        lost.push(begin(&gateway, "/sign-in?lost").await);
+    }
+    reached(&upstream, 3).await;
+    let refused = gateway.get("/sign-in").await;
+    assert_eq!((refused.status, refused.field("retry-after").as_deref()), (429, Some("1")));
+    // Who leaves before the answer may have guessed right or wrong: it counts.
+    drop(lost);
+    within("they count", async {
+        while gateway.get("/sign-in").await.field("retry-after").as_deref() != Some("300") {}
+    })
+    .await;
+    assert_eq!(upstream.seen().requests(), 3);
+}
+
+#[tokio::test]
+async fn scenario_20_the_third_refusal_is_a_ban() {
+    let limit = "rate = \"5/10m\"\nban = [\"1m\", \"5m\"]";
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let config = format!(
+        "[app]\nupstream = \"{}\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n[limits]\nper_ip = \"off\"\n[limits.api]\n{limit}\n",
+        upstream.url()
+    );
+    let gateway = Launch::config(config).start().await;
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/").await.status, 200);
+    }
+    for expected in ["429 limits.rate", "429 limits.rate", "429 limits.banned", "429 limits.banned"] {
+        let refused = gateway.get("/").await;
+        assert_eq!(refused.refusal(), expected);
+        assert_eq!(refused.problem()["violated-policies"], json!(["api"]));
+        if expected == "429 limits.banned" {
+            assert_eq!(refused.field("retry-after").as_deref(), Some("60"));
+            assert_eq!(
+                refused.problem()["type"],
+                "https://iana.org/assignments/http-problem-types#abnormal-usage-detected"
+            );
+        }
+    }
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n").await.unwrap();
+    assert_eq!(wire.answer().await.unwrap().status, 200, "another address");
+    let scrape = gateway.counted(10).await;
+    assert_eq!(scrape.sum("palisade_limits_bans_total", &[("limit", "api")]), 1.0);
+    assert_eq!(scrape.sum("palisade_limits_requests_total", &[("limit", "api"), ("outcome", "refused")]), 4.0);
+}

@@ -51,6 +51,8 @@ pub enum ProblemType {
     Own,
     /// A quota is used up; registered with IANA.
     QuotaExceeded,
+    /// The client's requests are unusual; registered with IANA.
+    AbnormalUsage,
     /// The server can't do more for now; registered with IANA.
     ReducedCapacity,
 }
@@ -94,6 +96,9 @@ reasons! {
     /// As many requests as the limit lets through at a time are under way. One more fits when one of
     /// them is over.
     LimitsConcurrent = "limits.concurrent" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
+    /// The client was refused by one limit again and again, and is refused by it for a while,
+    /// whatever it asks. `Retry-After` says when that ends; asking meanwhile doesn't extend it.
+    LimitsBanned = "limits.banned" TOO_MANY_REQUESTS "Request not satisfied due to detection of abnormal request pattern" AbnormalUsage;
     /// The request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait

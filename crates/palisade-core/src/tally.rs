@@ -31,6 +31,8 @@ pub enum Shown {
     Always,
     /// When it refuses: else it would show a client what its neighbours do.
     Refusing,
+    /// Never: how often somebody failed is nobody's business.
+    Never,
 }
 
 /// What one item said about one request.
@@ -57,6 +59,8 @@ pub enum Said {
     Spare,
     /// It refused the request.
     Refuse,
+    /// It refused the request, and with that a ban began.
+    Ban,
 }
 
 impl Tally {
@@ -64,10 +68,15 @@ impl Tally {
     pub fn outcome(&self) -> Option<&'static str> {
         match (self.said, self.mode) {
             (Said::Admit, _) => Some("admitted"),
-            (Said::Refuse, Mode::Report) => Some("would_refuse"),
-            (Said::Refuse, Mode::Enforce | Mode::Off) => Some("refused"),
+            (Said::Refuse | Said::Ban, Mode::Report) => Some("would_refuse"),
+            (Said::Refuse | Said::Ban, Mode::Enforce | Mode::Off) => Some("refused"),
             (Said::Spare, _) => None,
         }
+    }
+
+    /// Whether it refused.
+    pub const fn refuses(&self) -> bool {
+        matches!(self.said, Said::Refuse | Said::Ban)
     }
 
     /// Whether less than a fifth is left.

@@ -62,6 +62,7 @@ fn problem(refusal: &Refusal, request_id: RequestId) -> String {
             text.push_str(reason.code());
         }
         ProblemType::QuotaExceeded => registered(&mut text, "quota-exceeded"),
+        ProblemType::AbnormalUsage => registered(&mut text, "abnormal-usage-detected"),
         ProblemType::ReducedCapacity => registered(&mut text, "temporary-reduced-capacity"),
     }
     text.push_str("\",\"title\":");

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use palisade_core::{Bound, Dress, Head, HeaderEdits, Mode, Now, ResponseView, Said, Shown, Tally, View};
+use palisade_core::{Bound, Dress, Head, HeaderEdits, Mode, Now, ResponseView, Shown, Tally, View};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -86,7 +86,8 @@ impl Dress for Announce {
 fn is_told(tally: &&Tally) -> bool {
     let shown = match tally.item.shown {
         Shown::Always => true,
-        Shown::Refusing => tally.said == Said::Refuse,
+        Shown::Refusing => tally.refuses(),
+        Shown::Never => false,
     };
     tally.mode == Mode::Enforce && shown
 }
@@ -162,7 +163,7 @@ fn parameter(text: &mut String, name: &str, value: u64) {
 fn tightest<'a>(told: impl Iterator<Item = &'a Tally>) -> Option<&'a Tally> {
     // Shares are compared by cross-multiplication.
     let share = |one: &Tally, of: &Tally| u64::from(one.remaining) * u64::from(of.item.bound.units());
-    told.min_by(|a, b| match (a.said == Said::Refuse, b.said == Said::Refuse) {
+    told.min_by(|a, b| match (a.refuses(), b.refuses()) {
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
         (true, true) => Ordering::Equal,

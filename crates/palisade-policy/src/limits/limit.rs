@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use palisade_core::{Bound, Charge, Charges, Item, KeyHash, Quota, Rate, Shown, Spend, View};
+use palisade_core::charge::{BanRule, Unsettled};
+use palisade_core::policy::Settlement;
+use palisade_core::{
+    Ban, Bound, Charge, Charges, Item, KeyHash, Quota, Rate, Reason, ResponseView, Shown, Spend, View,
+};
 
+use super::count::Count;
 use super::hash::Hash;
 use super::key::{Addressed, Key};
 use super::ladder::{Ladder, Rung};
@@ -21,6 +26,9 @@ pub(super) struct Limit {
     rate: Option<ByPlan<Vec<Holding>>>,
     quota: Option<ByPlan<Holding>>,
     slots: Option<ByPlan<Holding>>,
+    spend: Spend,
+    count: Option<Count>,
+    ban: Option<(u16, BanRule)>,
 }
 
 /// A bound with the number of its item.
@@ -36,25 +44,68 @@ mod kind {
     pub(super) const RATE: u128 = 0;
     pub(super) const QUOTA: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834;
     pub(super) const SLOTS: u128 = 0xd1b5_4a32_d192_ed03_aef1_7502_108e_f2d9;
+    pub(super) const BAN: u128 = 0x8cb9_2ba7_2f3d_8dd7_c2b2_ae3d_27d4_eb4f;
 }
 
 /// All items of a meter, by their numbers.
 #[derive(Default)]
-pub(super) struct Items(pub(super) Vec<Arc<Item>>);
+pub(super) struct Items(Vec<Owned>);
+
+/// An item and whose it is.
+struct Owned {
+    item: Arc<Item>,
+    /// The limit's place in its meter.
+    limit: usize,
+    prefix: Prefix,
+}
+
+/// What a bound is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prefix {
+    /// The key itself.
+    Own,
+    /// A wider prefix of its address.
+    Wider,
+}
 
 impl Items {
-    fn add(&mut self, spec: &Spec, suffix: &str, bound: Bound, shown: Shown) -> Holding {
+    /// The item with this number.
+    pub(super) fn find(&self, item: u16) -> Option<(&Arc<Item>, Prefix)> {
+        self.0.get(usize::from(item)).map(|owned| (&owned.item, owned.prefix))
+    }
+
+    /// The place of the limit whose item it is.
+    pub(super) fn limit(&self, item: u16) -> Option<usize> {
+        self.0.get(usize::from(item)).map(|owned| owned.limit)
+    }
+
+    fn add(&mut self, (limit, spec): (usize, &Spec), suffix: &str, bound: Bound, prefix: Prefix) -> Holding {
         // There are at most 64 limits, and a configuration of a mebibyte holds few plans.
         let item = u16::try_from(self.0.len()).unwrap_or(u16::MAX);
         let name = format!("{}{suffix}", spec.name).into();
         let key = spec.key.to_string().into();
-        self.0.push(Arc::new(Item { limit: spec.name.clone(), name, stage: spec.stage(), key, bound, shown }));
+        let shown = match prefix {
+            _ if spec.count.is_some() => Shown::Never,
+            Prefix::Own => Shown::Always,
+            Prefix::Wider => Shown::Refusing,
+        };
+        self.0.push(Owned {
+            item: Arc::new(Item { limit: spec.name.clone(), name, stage: spec.stage(), key, bound, shown }),
+            limit,
+            prefix,
+        });
         Holding { item, bound }
     }
 }
 
 impl Limit {
-    pub(super) fn new(spec: Spec, ladder: &Ladder, seed: &[u8; 16], items: &mut Items) -> Result<Self, TooFast> {
+    /// `place` is its own in its meter.
+    pub(super) fn new(
+        (place, spec): (usize, Spec),
+        ladder: &Ladder,
+        seed: &[u8; 16],
+        items: &mut Items,
+    ) -> Result<Self, TooFast> {
         let named = |rung: Rung| format!("{}/{}", spec.name, rung.bits);
         let rungs = ladder.wider().map(|rung| (rung, Hash::new(seed, &named(rung)))).collect();
         let fast = spec.rate.iter().flat_map(ByPlan::values).find(|rate| !ladder.holds(**rate));
@@ -62,21 +113,28 @@ impl Limit {
             return Err(TooFast { limit: spec.name, rate: *rate, factor: ladder.widest() });
         }
         let mut holdings = |rate: Rate| {
-            let own = items.add(&spec, "", Bound::Rate(rate), Shown::Always);
+            let own = items.add((place, &spec), "", Bound::Rate(rate), Prefix::Own);
             let wider = ladder.wider().filter_map(|rung| {
                 let bound = Bound::Rate(rate.times(rung.factor)?);
-                Some(items.add(&spec, &format!("/{}", rung.bits), bound, Shown::Refusing))
+                Some(items.add((place, &spec), &format!("/{}", rung.bits), bound, Prefix::Wider))
             });
             std::iter::once(own).chain(wider.collect::<Vec<_>>()).collect::<Vec<_>>()
         };
         let rate = spec.rate.clone().map(|rate| rate.map(&mut holdings));
-        let mut holding = |quota: Quota| items.add(&spec, "/quota", Bound::Quota(quota), Shown::Always);
+        let mut holding = |quota: Quota| items.add((place, &spec), "/quota", Bound::Quota(quota), Prefix::Own);
         let quota = spec.quota.clone().map(|quota| quota.map(&mut holding));
-        let mut holding = |slots: u32| items.add(&spec, "/concurrent", Bound::Slots(slots), Shown::Always);
+        let mut holding = |slots: u32| items.add((place, &spec), "/concurrent", Bound::Slots(slots), Prefix::Own);
         let slots = spec.concurrent.clone().map(|slots| slots.map(&mut holding));
         let hash = Hash::new(seed, &spec.name);
-        let Spec { scope, key, cost, .. } = spec;
-        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots })
+        let life = u64::try_from(spec.hold.as_nanos()).unwrap_or(u64::MAX);
+        let spend = match spec.count {
+            None => Spend::Now,
+            Some(_) => Spend::Reserve { life, unsettled: Unsettled::Spend },
+        };
+        // A ban is told as its limit is, and bounds nothing itself.
+        let ban = spec.ban.clone().map(|rule| (items.add((place, &spec), "", Bound::Slots(0), Prefix::Own).item, rule));
+        let Spec { scope, key, cost, count, .. } = spec;
+        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots, spend, count, ban })
     }
 
     /// Adds what the limit charges for a request, if it is on it.
@@ -91,15 +149,11 @@ impl Limit {
             return;
         }
         let (key, addressed) = self.key.of(self.hash, ladder.own(view.client), view);
-        if let Some([own, wider @ ..]) = rate.map(Vec::as_slice) {
+        // What is the key's own comes first and together: its refusals lead to the key's ban.
+        let first = charges.list.len();
+        let holdings = rate.map(Vec::as_slice);
+        if let Some([own, ..]) = holdings {
             self.push(*own, key.of_kind(kind::RATE), charges);
-            if addressed == Addressed::Yes {
-                for (holding, (rung, hash)) in wider.iter().zip(&self.rungs) {
-                    if let Some(prefix) = rung.of(view.client) {
-                        self.push(*holding, self.key.of(*hash, prefix, view).0, charges);
-                    }
-                }
-            }
         }
         if let Some(quota) = quota {
             self.push(*quota, key.of_kind(kind::QUOTA), charges);
@@ -109,10 +163,31 @@ impl Limit {
             let key = key.of_kind(kind::SLOTS);
             charges.push(Charge { item: *item, key, bound: *bound, amount: 1, spend: Spend::Now });
         }
+        if let Some((item, rule)) = &self.ban {
+            let place = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+            let (first, end) = (place(first), place(charges.list.len()));
+            let key = key.of_kind(kind::BAN);
+            charges.ban(Ban { item: *item, key, first, end, rule: rule.clone() });
+        }
+        if let (Some([_, wider @ ..]), Addressed::Yes) = (holdings, addressed) {
+            for (holding, (rung, hash)) in wider.iter().zip(&self.rungs) {
+                if let Some(prefix) = rung.of(view.client) {
+                    self.push(*holding, self.key.of(*hash, prefix, view).0, charges);
+                }
+            }
+        }
+    }
+
+    /// What was used of a charge that was reserved.
+    pub(super) fn settle(&self, charge: &Charge, response: &ResponseView<'_>, reason: Option<Reason>) -> Settlement {
+        match (&self.count, charge.bound) {
+            (Some(count), Bound::Rate(_) | Bound::Quota(_)) => count.settle(charge.amount, response, reason),
+            (_, Bound::Slots(_)) | (None, Bound::Rate(_) | Bound::Quota(_)) => Settlement::Later,
+        }
     }
 
     fn push(&self, holding: Holding, key: KeyHash, charges: &mut Charges) {
         let Holding { item, bound } = holding;
-        charges.push(Charge { item, key, bound, amount: self.cost, spend: Spend::Now });
+        charges.push(Charge { item, key, bound, amount: self.cost, spend: self.spend });
     }
 }

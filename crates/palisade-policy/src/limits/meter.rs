@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_core::charge::Fit;
+use palisade_core::charge::{Fit, Standoff};
+use palisade_core::policy::Settlement;
 use palisade_core::{
-    Bound, Charges, Decision, Item, Meter, Mode, Reason, Refusal, Said, Shown, Tally, Target, Verdict, Verdicts, View,
+    Bound, Charge, Charges, Decision, Item, Meter, Mode, Reason, Refusal, ResponseView, Said, Tally, Target, Verdict,
+    Verdicts, View,
 };
 
 use super::ladder::Ladder;
-use super::limit::{Items, Limit};
+use super::limit::{Items, Limit, Prefix};
 use super::scope::Occasion;
 use crate::inbound::MethodOverride;
 
@@ -22,15 +24,34 @@ pub(super) struct Limits {
     pub(super) overrides: MethodOverride,
 }
 
+/// Something that refused.
+struct Refused<'a> {
+    item: &'a Item,
+    reason: Reason,
+    wait: Duration,
+}
+
 impl Limits {
-    /// What each charge came to, with its item.
-    fn told<'a>(
-        &'a self,
-        charges: &'a Charges,
-        verdicts: &'a Verdicts,
-    ) -> impl Iterator<Item = (&'a Arc<Item>, &'a Verdict)> {
-        let pairs = charges.list.iter().zip(&verdicts.list);
-        pairs.filter_map(|(charge, verdict)| Some((self.items.0.get(usize::from(charge.item))?, verdict)))
+    /// What refused, in the order of the config. A ban stands for its limit's own refusals.
+    fn refused<'a>(&'a self, charges: &Charges, verdicts: &Verdicts) -> Vec<Refused<'a>> {
+        let mut refused = Vec::new();
+        let bans = || charges.bans.iter().zip(&verdicts.bans);
+        for (place, (charge, verdict)) in charges.list.iter().zip(&verdicts.list).enumerate() {
+            let ban = bans().find(|(ban, _)| (usize::from(ban.first)..usize::from(ban.end)).contains(&place));
+            match ban {
+                Some((ban, Standoff::Begins(wait) | Standoff::Lasts(wait))) => {
+                    if let Some((item, _)) = self.items.find(ban.item).filter(|_| usize::from(ban.first) == place) {
+                        refused.push(Refused { item, reason: Reason::LimitsBanned, wait: *wait });
+                    }
+                }
+                Some((_, Standoff::Clear)) | None => {
+                    if let Some((item, _)) = self.items.find(charge.item).filter(|_| verdict.fit != Fit::Fits) {
+                        refused.push(Refused { item, reason: reason(charge.bound), wait: verdict.retry_after });
+                    }
+                }
+            }
+        }
+        refused
     }
 }
 
@@ -46,29 +67,41 @@ impl Meter for Limits {
         if charges.is_too_much() {
             return Decision::Refuse(Refusal::new(Reason::LimitsUnavailable).retry_after(Duration::from_secs(1)));
         }
-        let refused = || self.told(charges, verdicts).filter(|(_, verdict)| verdict.fit != Fit::Fits);
-        let Some((first, _)) = refused().next() else { return Decision::allow() };
-        let wait = refused().map(|(_, verdict)| verdict.retry_after).max().unwrap_or_default();
+        if verdicts.admit() {
+            return Decision::allow();
+        }
+        let refused = self.refused(charges, verdicts);
+        // Something did refuse.
+        let reason = refused.first().map_or(Reason::LimitsRate, |first| first.reason);
+        let wait = refused.iter().map(|refused| refused.wait).max().unwrap_or_default();
         Decision::Refuse(Refusal {
-            violated: refused().map(|(item, _)| item.name.clone()).collect(),
-            ..Refusal::new(reason(first.bound)).retry_after(wait)
+            violated: refused.iter().map(|refused| refused.item.name.clone()).collect(),
+            ..Refusal::new(reason).retry_after(wait)
         })
     }
 
     fn tell(&self, mode: Mode, charges: &Charges, verdicts: &Verdicts, tallies: &mut Vec<Tally>) {
         let admit = verdicts.admit();
-        for (item, Verdict { fit, remaining, next_unit, .. }) in self.told(charges, verdicts) {
-            let said = match fit {
-                Fit::Fits if admit => Said::Admit,
-                Fit::Fits => Said::Spare,
-                Fit::Spent | Fit::Reserved => Said::Refuse,
+        for (place, (charge, verdict)) in charges.list.iter().zip(&verdicts.list).enumerate() {
+            let Some((item, prefix)) = self.items.find(charge.item) else { continue };
+            let standoff = charges.bans.iter().zip(&verdicts.bans).find(|(ban, _)| usize::from(ban.first) == place);
+            let said = match (verdict.fit, standoff.map(|(_, standoff)| standoff)) {
+                (_, Some(Standoff::Begins(_))) => Said::Ban,
+                (_, Some(Standoff::Lasts(_))) | (Fit::Spent | Fit::Reserved, _) => Said::Refuse,
+                (Fit::Fits, _) if admit => Said::Admit,
+                (Fit::Fits, _) => Said::Spare,
             };
             // A wider prefix is nobody's business unless it refuses.
-            if item.shown == Shown::Always || said == Said::Refuse {
-                let (remaining, next_unit) = (*remaining, *next_unit);
+            if prefix == Prefix::Own || said == Said::Refuse {
+                let Verdict { remaining, next_unit, .. } = *verdict;
                 tallies.push(Tally { item: item.clone(), mode, said, remaining, next_unit });
             }
         }
+    }
+
+    fn settle(&self, charge: &Charge, response: &ResponseView<'_>, reason: Option<Reason>) -> Settlement {
+        let limit = self.items.limit(charge.item).and_then(|limit| self.limits.get(limit));
+        limit.map_or(Settlement::Later, |limit| limit.settle(charge, response, reason))
     }
 }
 

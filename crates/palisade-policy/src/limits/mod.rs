@@ -18,8 +18,13 @@
 //! 5. A refusal is 429 with the longest wait as `Retry-After`, and names every limit that refused.
 //! 6. A slot is taken when a request is admitted and free when its answer has ended or the client
 //!    left. Who finds none is refused at once, never queued.
-//! 7. When enforced, answers tell each limit's state ([`Announce`]); in report mode they carry
-//!    nothing.
+//! 7. A limit may count only requests with certain answers. It reserves when a request arrives and
+//!    settles at the answer's head, so it refuses *at* its count, however many come at once. An
+//!    answer that the application never gave counts; one that a limit gave does not.
+//! 8. Who is refused by one limit again and again may be banned by it, each time for longer. Asking
+//!    during a ban extends nothing.
+//! 9. When enforced, answers tell each limit's state ([`Announce`]); in report mode they carry
+//!    nothing. Limits that count answers are never told of.
 //!
 //! **Limits.** Clients behind one address share its buckets. Ladders are for rates only. Keys are
 //! hashed with a secret seed, so no client can choose whom it collides with. Counters live in memory
@@ -27,6 +32,7 @@
 
 mod announce;
 pub mod config;
+mod count;
 mod hash;
 mod key;
 mod ladder;
@@ -39,6 +45,7 @@ mod spec;
 mod tests;
 
 pub use announce::{Announce, Style};
+pub use count::Count;
 pub use key::{Key, KeyError, Part};
 pub use ladder::Ladder;
 pub use plan::ByPlan;

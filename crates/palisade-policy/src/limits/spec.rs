@@ -1,11 +1,14 @@
 //! Limits as they are asked for, and the questions that they come to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use palisade_core::charge::BanRule;
 use palisade_core::{Mode, Policy, Question, Quota, Rate, Stage, Target};
 
 use super::Style;
 use super::announce::Announce;
+use super::count::Count;
 use super::key::Key;
 use super::ladder::Ladder;
 use super::limit::{Items, Limit};
@@ -31,6 +34,12 @@ pub struct Spec {
     pub quota: Option<ByPlan<Quota>>,
     /// How many at a time.
     pub concurrent: Option<ByPlan<u32>>,
+    /// Which answers count; without it every request does.
+    pub count: Option<Count>,
+    /// How long an answer may take before its request counts.
+    pub hold: Duration,
+    /// When refusals lead to a ban.
+    pub ban: Option<BanRule>,
     /// Whether its refusals count.
     pub mode: Mode,
 }
@@ -65,6 +74,9 @@ pub struct TooFast {
 }
 
 impl Spec {
+    /// How long an answer may take, unless somebody knows better: longer than applications do.
+    pub const HOLD: Duration = Duration::from_secs(60);
+
     /// A rate for each address on everything.
     pub fn per_ip(rate: Rate, mode: Mode) -> Self {
         Self {
@@ -75,6 +87,9 @@ impl Spec {
             rate: Some(ByPlan::everybody(Some(rate))),
             quota: None,
             concurrent: None,
+            count: None,
+            hold: Self::HOLD,
+            ban: None,
             mode,
         }
     }
@@ -111,8 +126,10 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
         for mode in [Mode::Enforce, Mode::Report] {
             let mut items = Items::default();
             let own = specs.iter().filter(|spec| spec.stage() == stage && spec.mode == mode);
-            let limits: Vec<_> =
-                own.map(|spec| Limit::new(spec.clone(), ladder, seed, &mut items)).collect::<Result<_, _>>()?;
+            let limits: Vec<_> = (0..)
+                .zip(own.cloned())
+                .map(|placed| Limit::new(placed, ladder, seed, &mut items))
+                .collect::<Result<_, _>>()?;
             if limits.is_empty() {
                 continue;
             }

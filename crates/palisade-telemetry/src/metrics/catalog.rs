@@ -65,6 +65,7 @@ metrics! {
     SERVICE = Counter "service_requests_total" ["kind", "class"] "Requests that count nowhere else.";
     LIMITS_REQUESTS = Counter "limits_requests_total" ["limit", "outcome"] "Requests that a limit admitted, refused or, in mode report, would have refused.";
     LIMITS_NEAR = Counter "limits_near_total" ["limit"] "Requests that a limit admitted with less than a fifth of it left.";
+    LIMITS_BANS = Counter "limits_bans_total" ["limit"] "Bans that began.";
     LIMITS_CELLS = Gauge "limits_table_cells" [] "Counters in the table of limits.";
     LIMITS_EVICTIONS = Counter "limits_evictions_total" [] "Live counters that gave way because the table was full.";
     UPSTREAM_REQUESTS = Counter "upstream_requests_total" ["server", "class"] "Attempts to reach the application.";

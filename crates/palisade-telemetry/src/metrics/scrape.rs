@@ -135,6 +135,12 @@ impl Sources<'_> {
                 text.value(&catalog::LIMITS_NEAR, &[("limit", limit)], near);
             }
         }
+        for (limit, cells) in &limits {
+            let bans: u64 = cells.iter().map(|cells| cells.bans.read()).sum();
+            if bans > 0 {
+                text.value(&catalog::LIMITS_BANS, &[("limit", limit)], bans);
+            }
+        }
         text.value(&catalog::LIMITS_CELLS, &[], self.gauges.limits_cells);
         text.value(&catalog::LIMITS_EVICTIONS, &[], self.gauges.limits_evictions);
     }

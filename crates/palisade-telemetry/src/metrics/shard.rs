@@ -70,6 +70,7 @@ pub(crate) struct LimitCells {
     pub(crate) refused: Counter,
     pub(crate) reported: Counter,
     pub(crate) near: Counter,
+    pub(crate) bans: Counter,
 }
 
 /// Numbers of one server of the application.
@@ -177,12 +178,13 @@ impl Shard {
     fn count_limits(&self, record: &Record) {
         let is_same = |one: &Tally, other: &Tally| (&one.item.limit, one.mode) == (&other.item.limit, other.mode);
         for limit in record.limits.chunk_by(is_same) {
-            let refusal = limit.iter().find(|tally| tally.said == Said::Refuse);
+            let refusal = limit.iter().find(|tally| tally.refuses());
             let Some(tally) = refusal.or(limit.first().filter(|tally| tally.said == Said::Admit)) else { continue };
             let Some(cells) = self.limits.cell(&tally.item.limit) else { continue };
+            cells.bans.add(u64::from(limit.iter().any(|tally| tally.said == Said::Ban)));
             match (tally.said, tally.mode) {
-                (Said::Refuse, Mode::Report) => cells.reported.add(1),
-                (Said::Refuse, Mode::Enforce | Mode::Off) => cells.refused.add(1),
+                (Said::Refuse | Said::Ban, Mode::Report) => cells.reported.add(1),
+                (Said::Refuse | Said::Ban, Mode::Enforce | Mode::Off) => cells.refused.add(1),
                 (Said::Admit | Said::Spare, _) => {
                     cells.admitted.add(1);
                     cells.near.add(u64::from(limit.iter().any(Tally::is_near)));

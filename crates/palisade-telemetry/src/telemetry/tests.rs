@@ -424,6 +424,7 @@ fn what_is_scraped_is_what_is_declared() {
         tally("per_ip", Mode::Enforce, Said::Admit, 59),
         tally("api", Mode::Enforce, Said::Refuse, 0),
         tally("chat", Mode::Report, Said::Refuse, 0),
+        tally("sign_in", Mode::Enforce, Said::Ban, 0),
     ];
     let answer = Answer::Refuse(Refusal::new(Reason::LimitsRate));
     full.policies.push(Asked { policy: "limits", stage: Stage::Quota, mode: Mode::Report, answer, span: None });

@@ -1,6 +1,7 @@
 //! What is wrong with limits that are each well formed.
 
-use palisade_core::config::{Code, Map, Name, Named, OrOff, Problem, Problems, Setting, Whole};
+use palisade_core::charge::{BanRule, LENGTHS_MAX};
+use palisade_core::config::{Code, Map, Name, Named, OrOff, Period, Problem, Problems, Setting, Whole};
 use palisade_core::path::EncodedSlash;
 use palisade_core::{Path, Rate, Target};
 
@@ -36,6 +37,31 @@ pub(super) fn cost(spec: &Spec, cost: &Setting<Whole<1, 1_000_000_000>>, problem
     }
 }
 
+/// The rule of a ban, if there is one.
+pub(super) fn ban(
+    ban: Option<Setting<Vec<Setting<Period<1_000, 31_536_000_000>>>>>,
+    after: &Setting<Whole<1, 16>>,
+    within: &Setting<Period<1_000, 86_400_000>>,
+    problems: &mut Problems,
+) -> Option<BanRule> {
+    let Some(ban) = ban else {
+        for place in [(&after.place, after.is_written()), (&within.place, within.is_written())] {
+            if let (place, true) = place {
+                let message = format!("`{}` has no effect without `ban`", place.key);
+                problems.report(Problem::new(Code::Shadowed, place, message));
+            }
+        }
+        return None;
+    };
+    let lengths: Vec<_> = ban.value.iter().map(|length| length.value.get()).collect();
+    let rule = BanRule::new(usize::try_from(after.value.get()).unwrap_or(usize::MAX), within.value.get(), &lengths);
+    if rule.is_none() {
+        let message = format!("`{}` must have one to {LENGTHS_MAX} lengths", ban.place.key);
+        problems.report(Problem::new(Code::OutOfRange, &ban.place, message));
+    }
+    rule
+}
+
 /// What named limits say about each other, and about exemptions.
 pub(super) fn named(
     limits: &Named<Name, RawLimit>,
@@ -45,10 +71,10 @@ pub(super) fn named(
 ) {
     plans(limits, per_user, problems);
     for (_, limit) in limits.iter() {
-        let RawLimit { on, key, rate, .. } = &limit.value;
+        let RawLimit { on, key, rate, count, .. } = &limit.value;
         for key in &key.value.0 {
             let parts = key.value.parts();
-            if parts.iter().all(|part| matches!(part, Part::Header(_))) {
+            if count.is_none() && parts.iter().all(|part| matches!(part, Part::Header(_))) {
                 let message = format!("`{}` is chosen by the client alone, who can change it at will", key.place.key);
                 problems.report(Problem::new(Code::Weak, &key.place, message).label("add `ip + `"));
             }

@@ -103,7 +103,19 @@ struct Own {
 impl Own {
     fn spec(self, name: &str, scope: Scope) -> Spec {
         let key = Key::new([Part::Ip]);
-        Spec { name: name.into(), scope, key, cost: 1, rate: None, quota: None, concurrent: None, mode: self.mode }
+        Spec {
+            name: name.into(),
+            scope,
+            key,
+            cost: 1,
+            rate: None,
+            quota: None,
+            concurrent: None,
+            count: None,
+            hold: Spec::HOLD,
+            ban: None,
+            mode: self.mode,
+        }
     }
 
     /// Adds a limit per address.
@@ -129,7 +141,13 @@ impl Own {
 /// Limits are named for people: `api`, and of several keys `api.user`.
 fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, problems: &mut Problems) {
     for (name, limit) in limits {
-        let RawLimit { on, key, rate, quota, concurrent, cost, mode } = limit.value;
+        let RawLimit { on, key, rate, quota, concurrent, cost, count, hold, ban, ban_after, ban_within, mode } =
+            limit.value;
+        if let Some(hold) = hold.as_ref().filter(|_| count.is_none()) {
+            let message = format!("`{}` has no effect without `count`: nothing is reserved", hold.place.key);
+            problems.report(Problem::new(Code::Shadowed, &hold.place, message));
+        }
+        let rule = checks::ban(ban, &ban_after, &ban_within, problems);
         if let Some(mode) = mode.as_ref().filter(|mode| mode.value == Mode::Off) {
             report_off(&mode.place, problems);
         }
@@ -155,6 +173,9 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
                 rate: rate.as_ref().map(|rate| rate.value.compile(|rate| rate)),
                 quota: quota.as_ref().map(|quota| quota.value.compile(|quota| quota)),
                 concurrent: concurrent.as_ref().map(|slots| slots.value.compile(slot_count)),
+                count: count.as_ref().map(|count| count.value.0.clone()),
+                hold: hold.as_ref().map_or(Spec::HOLD, |hold| hold.value.get()),
+                ban: rule.clone(),
                 mode: own.mode_of(mode.as_ref().map(|mode| mode.value)),
                 ..own.spec(&name.replace(" + ", "+"), scope.clone())
             };

@@ -2,18 +2,20 @@
 
 mod checks;
 mod compile;
+mod count;
 mod exempt;
 mod overlap;
 mod plans;
 mod text;
 
 use palisade_core::charge::TableSize;
-use palisade_core::config::{Map, Name, Named, OneOrMany, OrOff, Setting, Size, Whole};
+use palisade_core::config::{Map, Name, Named, OneOrMany, OrOff, Period, Setting, Size, Whole};
 use palisade_core::{Mode, Quota, Rate, Target};
 
 use super::{Key, Style};
 
 pub use compile::{Compiled, compile};
+pub use count::RawCount;
 pub use exempt::{Ceiling, ExemptTarget, RawExemption};
 pub use plans::RawByPlan;
 pub use text::PrefixBits;
@@ -81,6 +83,22 @@ palisade_core::section! {
         concurrent: Option<Setting<RawByPlan<Whole<1, 1_000_000>>>>,
         /// Units that a request costs. One, so that rates and quotas count requests.
         cost: Setting<Whole<1, 1_000_000_000>> = 1,
+        /// Counts only requests with these answers, `[401, 403, 422]`, or
+        /// `{ status = [401], location_contains = "error=" }`, whoever gave them but for limits. Such a
+        /// request is reserved when it arrives, and clients are never told of such a limit.
+        count: Option<Setting<RawCount>>,
+        /// How long an answer may take before its request counts as one of those. A minute, unless
+        /// said: longer than applications take.
+        hold: Option<Setting<Period<1_000, 3_600_000>>>,
+        /// Bans who is refused by this limit again and again, `["15m", "1h", "24h"]`: first for the
+        /// first length, then for the next one; the last repeats. Seven days without a ban forget
+        /// the steps.
+        ban: Option<Setting<Vec<Setting<Period<1_000, 31_536_000_000>>>>>,
+        /// At which refusal within `ban_within` a ban begins. The third is no accident.
+        ban_after: Setting<Whole<1, 16>> = 3,
+        /// Within which time refusals are counted together. Ten minutes are shorter than most people
+        /// need to give up, and longer than programs do.
+        ban_within: Setting<Period<1_000, 86_400_000>> = "10m",
         /// The limit's own mode, where it differs from that of the table.
         mode: Option<Setting<Mode>>,
     }

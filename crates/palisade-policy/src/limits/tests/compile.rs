@@ -89,7 +89,7 @@ fn what_can_not_be_meant_is_refused_with_a_reason() {
     check(
         vec![("verify", Value::from("x")), rate("1/m")],
         &[
-            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, mode)",
+            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, count, hold, ban, ban_after, ban_within, mode)",
         ],
     );
 }
@@ -187,6 +187,37 @@ fn what_holds_less_than_it_seems_is_warned_of() {
             "config.plan_gap: `limits.api.rate` does not name the plan `pro`, as `limits.per_user` does (the strictest entry counts for it)"
         ]
     );
+}
+
+#[test]
+fn what_counts_and_what_bans() {
+    let rate = || ("rate", Value::from("5/m"));
+    let statuses = |status: i64| Value::List(vec![Node::unplaced(Value::Integer(status))]);
+    check(vec![rate(), ("count", statuses(401)), ("hold", Value::from("1s"))], &[]);
+    check(
+        vec![rate(), ("count", statuses(99))],
+        &["config.out_of_range: `limits.api.count` must be between 100 and 599"],
+    );
+    check(vec![rate(), ("count", list([]))], &["config.invalid_value: `limits.api.count` names no answer that counts"]);
+    check(
+        vec![rate(), ("count", table([("location_contains", Value::from("error="))]))],
+        &["config.missing_key: [limits.api.count] needs the key `status`"],
+    );
+    check(
+        vec![rate(), ("hold", Value::from("1m"))],
+        &["config.shadowed: `limits.api.hold` has no effect without `count`: nothing is reserved"],
+    );
+    check(vec![rate(), ("ban", list(["15m", "1h"])), ("ban_after", Value::from(16))], &[]);
+    check(vec![rate(), ("ban", list([]))], &["config.out_of_range: `limits.api.ban` must have one to 8 lengths"]);
+    check(
+        vec![rate(), ("ban", list(["1m"; 9]))],
+        &["config.out_of_range: `limits.api.ban` must have one to 8 lengths"],
+    );
+    check(
+        vec![rate(), ("ban", list(["1m"])), ("ban_after", Value::from(17))],
+        &["config.out_of_range: `limits.api.ban_after` must be between 1 and 16"],
+    );
+    check(vec![rate(), ("key", Value::from("header.x")), ("count", statuses(401))], &[]);
 }
 
 #[test]

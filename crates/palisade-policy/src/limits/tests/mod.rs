@@ -1,6 +1,7 @@
 //! Limits asked as the guard asks them, with counters as naive as can be.
 
 mod announce;
+mod answers;
 mod compile;
 mod decide;
 mod scope;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use palisade_core::charge::{Standing, State, Step, step};
+use palisade_core::charge::{Standing, State, Step, settle, step};
 use palisade_core::config::{Decode as _, Entry, Files, Node, Place, Problems, Setting, Table, Value};
 use palisade_core::identity::User;
+use palisade_core::policy::Settlement;
 use palisade_core::{
     Charge, Charges, Decision, HeaderEdits, Identity, Kind, Mode, Monotonic, Now, Policy, Question, Refusal,
     ResponseView, Tally, Utc, Verdicts, View,
@@ -108,6 +110,7 @@ impl Gate {
             let route = palisade_core::Route { kind, ..view.route.clone() };
             let view = View { now, identity: &identity, route: &route, ..*view };
             let mut passed = Passed { refusal: None, tallies: Vec::new(), fields: Vec::new() };
+            let mut reserved = Vec::new();
             for question in self.questions.clone() {
                 let Policy::Meter(meter) = &question.policy else { continue };
                 let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
@@ -116,6 +119,10 @@ impl Gate {
                     continue;
                 }
                 self.take(&charges, now, &mut verdicts);
+                if verdicts.admit() {
+                    let held = charges.list.iter().copied().filter(Charge::is_reserved);
+                    reserved.extend(held.map(|charge| (charge, meter.clone())));
+                }
                 meter.tell(question.mode, &charges, &verdicts, &mut passed.tallies);
                 if let Decision::Refuse(refusal) = meter.decide(&view, &charges, &verdicts)
                     && question.mode == Mode::Enforce
@@ -126,6 +133,12 @@ impl Gate {
             }
             let status = passed.refusal.as_ref().map_or(status, |refusal| refusal.reason.status().as_u16());
             let response = ResponseView { status: StatusCode::from_u16(status).unwrap(), head, length: None };
+            for (charge, meter) in reserved {
+                let reason = passed.refusal.as_ref().map(|refusal| refusal.reason);
+                if let Settlement::Spend(used) = meter.settle(&charge, &response, reason) {
+                    settle(&charge, self.states.entry(charge.key).or_default(), now.monotonic, used, now);
+                }
+            }
             let view = View { limits: &passed.tallies, ..view };
             let mut edits = HeaderEdits::none();
             for question in &self.questions {
