@@ -220,3 +220,41 @@ async fn scenario_20_the_third_refusal_is_a_ban() {
     assert_eq!(scrape.sum("palisade_limits_bans_total", &[("limit", "api")]), 1.0);
     assert_eq!(scrape.sum("palisade_limits_requests_total", &[("limit", "api"), ("outcome", "refused")]), 4.0);
 }
+
+#[tokio::test]
+async fn scenario_17_an_account_is_limited_wherever_its_guesses_come_from() {
+    for engine in Engine::ALL {
+        let limit = "key = \"body.email\"\nrate = \"30/h burst 3\"\ncount = [401]";
+        let (upstream, gateway) = start(engine, limit, |_| Answer::status(401, &[], "no")).await;
+        let guess = |media_type: &'static str, body: &'static str| {
+            let request = format!(
+                "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let address = gateway.public;
+            async move {
+                let mut wire = Wire::open(address).await;
+                wire.send(request).await.unwrap();
+                wire.answer().await.unwrap()
+            }
+        };
+        let json = "application/json";
+        assert_eq!(guess(json, r#"{"email":"a@x","password":"1"}"#).await.status, 401);
+        assert_eq!(guess("application/x-www-form-urlencoded", "email=A%40x+&password=2").await.status, 401);
+        assert_eq!(guess(json, r#"{"password":"3","\u0065mail":"a@X"}"#).await.status, 401);
+        let refused = guess(json, r#"{"email":"a@x","password":"4"}"#).await;
+        assert_eq!((refused.refusal().as_str(), refused.field("ratelimit")), ("429 limits.rate", None));
+        assert_eq!(guess(json, r#"{"email":"b@x","password":"4"}"#).await.status, 401, "another account");
+        let seen = upstream.seen().requests();
+        for (media_type, body) in
+            [(json, r#"{"email":"b@x","email":"a@x"}"#), ("application/x-www-form-urlencoded", "email=b@x&email=a@x")]
+        {
+            let refused = guess(media_type, body).await;
+            assert_eq!(refused.refusal(), "400 limits.key_ambiguous");
+            assert_eq!(refused.problem()["type"], "urn:palisade:problem:limits.key_ambiguous");
+        }
+        assert_eq!(upstream.seen().requests(), seen);
+        let bodies = upstream.seen().bodies();
+        assert_eq!(bodies.first().map(|body| body.length), Some(30), "the bytes went on unchanged");
+    }
+}

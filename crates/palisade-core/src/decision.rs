@@ -1,5 +1,6 @@
 //! A policy's answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,7 +65,7 @@ impl Effects {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// What it is about, `body.email`.
-    pub name: &'static str,
+    pub name: Arc<str>,
     /// Its hash; the value itself is never kept.
     pub hash: u128,
 }
@@ -86,7 +87,7 @@ impl Facts {
 
     /// The hash of the fact called `name`.
     pub fn find(&self, name: &str) -> Option<u128> {
-        self.0.iter().find(|fact| fact.name == name).map(|fact| fact.hash)
+        self.0.iter().find(|fact| *fact.name == *name).map(|fact| fact.hash)
     }
 }
 

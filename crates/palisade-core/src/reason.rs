@@ -99,6 +99,9 @@ reasons! {
     /// The client was refused by one limit again and again, and is refused by it for a while,
     /// whatever it asks. `Retry-After` says when that ends; asking meanwhile doesn't extend it.
     LimitsBanned = "limits.banned" TOO_MANY_REQUESTS "Request not satisfied due to detection of abnormal request pattern" AbnormalUsage;
+    /// A field of the body that a limit is keyed on stands there twice, so that application and
+    /// limit could each take another one. Send it once.
+    LimitsKeyAmbiguous = "limits.key_ambiguous" BAD_REQUEST "Invalid request data" Own;
     /// The request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::HeaderName;
 use palisade_core::{ClientIp, KeyHash, View};
@@ -27,6 +28,8 @@ pub enum Part {
     Header(HeaderName),
     /// What was verified about the user, by its path.
     Claim(Box<str>),
+    /// A field of the body, by the name of its fact: `body.email`.
+    Body(Arc<str>),
     /// Everybody together.
     Global,
 }
@@ -80,9 +83,19 @@ impl Key {
         &self.0
     }
 
-    /// Whether it can only be told once it is known who sent the request.
-    pub(super) fn needs_identity(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::User | Part::ApiKey | Part::Claim(_)))
+    /// Whether more than the request's head is needed: who sent it, or its body.
+    pub(super) fn is_late(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::User | Part::ApiKey | Part::Claim(_) | Part::Body(_)))
+    }
+
+    /// The fields of the body that are in it.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Body(name) => Some(name),
+            Part::Ip | Part::User | Part::ApiKey | Part::Route | Part::Header(_) | Part::Claim(_) | Part::Global => {
+                None
+            }
+        })
     }
 
     /// The counter of a request, were its address `client`: the client's own, or a wider prefix.
@@ -104,6 +117,14 @@ impl Key {
                 }
                 Part::Route => take_text(&mut hash, b"route", Some(&view.route.label)),
                 Part::Header(name) => take_field(&mut hash, name, view),
+                Part::Body(name) => match view.facts.find(name) {
+                    Some(value) => {
+                        hash.take(name.as_bytes());
+                        hash.take(&value.to_le_bytes());
+                        true
+                    }
+                    None => false,
+                },
                 Part::Global => take_text(&mut hash, b"global", Some("")),
             };
             if !is_there {
@@ -156,10 +177,14 @@ impl Part {
                 if let Some(name) = text.strip_prefix("header.") {
                     return HeaderName::from_bytes(name.as_bytes()).ok().map(Self::Header);
                 }
+                let is_path = |path: &str| {
+                    path.split('.').all(|name| !name.is_empty()) && path.bytes().all(|byte| byte.is_ascii_graphic())
+                };
+                if let Some(path) = text.strip_prefix("body.") {
+                    return is_path(path).then(|| Self::Body(text.into()));
+                }
                 let path = text.strip_prefix("claim.")?;
-                let is_path =
-                    path.split('.').all(|name| !name.is_empty()) && path.bytes().all(|b| b.is_ascii_graphic());
-                is_path.then(|| Self::Claim(path.into()))
+                is_path(path).then(|| Self::Claim(path.into()))
             }
         }
     }
@@ -185,6 +210,7 @@ impl fmt::Display for Part {
             Self::Global => f.write_str("global"),
             Self::Header(name) => write!(f, "header.{name}"),
             Self::Claim(path) => write!(f, "claim.{path}"),
+            Self::Body(name) => f.write_str(name),
         }
     }
 }

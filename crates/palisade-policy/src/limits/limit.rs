@@ -85,7 +85,7 @@ impl Items {
         let name = format!("{}{suffix}", spec.name).into();
         let key = spec.key.to_string().into();
         let shown = match prefix {
-            _ if spec.count.is_some() => Shown::Never,
+            _ if spec.count.is_some() || spec.key.fields().next().is_some() => Shown::Never,
             Prefix::Own => Shown::Always,
             Prefix::Wider => Shown::Refusing,
         };

@@ -15,22 +15,24 @@
 //! 4. A request that is exempt, exactly and in normal form, meets the ceiling of its exemption and
 //!    no other limit. Preflights of CORS meet the limit `preflight`, routes of assets `assets` in
 //!    place of `per_ip` and `per_user`.
-//! 5. A refusal is 429 with the longest wait as `Retry-After`, and names every limit that refused.
-//! 6. A slot is taken when a request is admitted and free when its answer has ended or the client
+//! 5. A key may hold a field of the body; one that stands there twice is refused with 400.
+//! 6. A refusal is 429 with the longest wait as `Retry-After`, and names every limit that refused.
+//! 7. A slot is taken when a request is admitted and free when its answer has ended or the client
 //!    left. Who finds none is refused at once, never queued.
-//! 7. A limit may count only requests with certain answers. It reserves when a request arrives and
+//! 8. A limit may count only requests with certain answers. It reserves when a request arrives and
 //!    settles at the answer's head, so it refuses *at* its count, however many come at once. An
 //!    answer that the application never gave counts; one that a limit gave does not.
-//! 8. Who is refused by one limit again and again may be banned by it, each time for longer. Asking
+//! 9. Who is refused by one limit again and again may be banned by it, each time for longer. Asking
 //!    during a ban extends nothing.
-//! 9. When enforced, answers tell each limit's state ([`Announce`]); in report mode they carry
-//!    nothing. Limits that count answers are never told of.
+//! 10. When enforced, answers tell each limit's state ([`Announce`]), except of limits that count
+//!     answers or are keyed on a body; in report mode they tell nothing.
 //!
 //! **Limits.** Clients behind one address share its buckets. Ladders are for rates only. Keys are
 //! hashed with a secret seed, so no client can choose whom it collides with. Counters live in memory
 //! and can't be down.
 
 mod announce;
+mod body;
 pub mod config;
 mod count;
 mod hash;

@@ -8,6 +8,7 @@ use palisade_core::{Mode, Policy, Question, Quota, Rate, Stage, Target};
 
 use super::Style;
 use super::announce::Announce;
+use super::body;
 use super::count::Count;
 use super::key::Key;
 use super::ladder::Ladder;
@@ -100,7 +101,7 @@ impl Spec {
         let by_plan = self.rate.as_ref().is_some_and(ByPlan::needs_identity)
             || self.quota.as_ref().is_some_and(ByPlan::needs_identity)
             || self.concurrent.as_ref().is_some_and(ByPlan::needs_identity);
-        if self.key.needs_identity() || by_plan { Stage::Quota } else { Stage::Shed }
+        if self.key.is_late() || by_plan { Stage::Quota } else { Stage::Shed }
     }
 }
 
@@ -125,13 +126,18 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
     for stage in [Stage::Shed, Stage::Quota] {
         for mode in [Mode::Enforce, Mode::Report] {
             let mut items = Items::default();
-            let own = specs.iter().filter(|spec| spec.stage() == stage && spec.mode == mode);
+            let is_own = |spec: &&Spec| spec.stage() == stage && spec.mode == mode;
+            let own = specs.iter().filter(is_own);
             let limits: Vec<_> = (0..)
                 .zip(own.cloned())
                 .map(|placed| Limit::new(placed, ladder, seed, &mut items))
                 .collect::<Result<_, _>>()?;
             if limits.is_empty() {
                 continue;
+            }
+            // Read before its limits are asked.
+            if let Some(fields) = fields(specs.iter().filter(is_own), &exempt, settings) {
+                questions.push(question(stage, mode, Policy::Examine(Arc::new(fields))));
             }
             is_enforced |= mode == Mode::Enforce;
             let (ladder, exempt, overrides) = (ladder.clone(), exempt.clone(), *overrides);
@@ -143,4 +149,18 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
         questions.push(question(Stage::Dress, Mode::Enforce, Policy::Dress(Arc::new(Announce::new(*style)))));
     }
     Ok(questions)
+}
+
+/// What is to be read of bodies for these limits; `None`: nothing is.
+fn fields<'a>(
+    specs: impl Iterator<Item = &'a Spec>,
+    exempt: &Arc<[Target]>,
+    settings: &Settings,
+) -> Option<body::Fields> {
+    let wanted: Vec<_> = specs
+        .map(|spec| (spec.scope.clone(), spec.key.fields().cloned().collect::<Vec<_>>()))
+        .filter(|(_, names)| !names.is_empty())
+        .collect();
+    let (overrides, seed) = (settings.overrides, settings.seed);
+    (!wanted.is_empty()).then(|| body::Fields { wanted, exempt: exempt.clone(), overrides, seed })
 }

@@ -13,6 +13,9 @@ use super::{RawByPlan, RawLimit, overlap};
 
 /// How many limits there may be.
 const LIMITS_MAX: usize = 64;
+/// Below so many failures an hour it takes no effort to lock somebody else out.
+const LOCKOUT_PER_HOUR: u64 = 20;
+const HOUR_S: u64 = 3_600;
 /// How many of them may be on one request.
 const ON_ONE_MAX: usize = 16;
 
@@ -74,9 +77,18 @@ pub(super) fn named(
         let RawLimit { on, key, rate, count, .. } = &limit.value;
         for key in &key.value.0 {
             let parts = key.value.parts();
-            if count.is_none() && parts.iter().all(|part| matches!(part, Part::Header(_))) {
+            if count.is_none() && parts.iter().all(|part| matches!(part, Part::Header(_) | Part::Body(_))) {
                 let message = format!("`{}` is chosen by the client alone, who can change it at will", key.place.key);
                 problems.report(Problem::new(Code::Weak, &key.place, message).label("add `ip + `"));
+            }
+            let is_account = count.is_some() && parts.iter().any(|part| matches!(part, Part::Body(_)));
+            let is_tight = |rate: &Rate| u64::from(rate.count()) * HOUR_S < LOCKOUT_PER_HOUR * rate.window().as_secs();
+            let rates = rate.as_ref().map(|rate| rate.value.compile(|rate| rate));
+            if is_account && rates.iter().flat_map(ByPlan::values).any(is_tight) {
+                let message =
+                    format!("{} is tight, so whoever knows an account's name can lock it out", limit.place.table());
+                let label = format!("at least {LOCKOUT_PER_HOUR} per hour, and a tight limit by `ip` beside it");
+                problems.report(Problem::new(Code::Weak, &limit.place, message).label(label));
             }
             let names = rate.as_ref().map(|rate| rate.value.names()).unwrap_or_default();
             if parts.contains(&Part::User) && !names.is_empty() && !names.contains(&"anon") {

@@ -70,7 +70,7 @@ palisade_core::section! {
         /// applications take for the same path are covered too. Everything, unless said.
         on: Setting<OneOrMany<Target>> = "/**",
         /// Whose requests count together: `ip`, `user`, `api_key`, `route`, `header.<name>`,
-        /// `claim.<path>`, `global`, or several with `+` between them. A list makes independent
+        /// `claim.<path>`, `body.<field>` (of JSON or a form, deeper with dots), `global`, or several with `+` between them. A list makes independent
         /// limits. What a request does not have is replaced by its address.
         key: Setting<OneOrMany<Key>> = "ip",
         /// How many, and how fast more become possible: one rate, or one for each plan.

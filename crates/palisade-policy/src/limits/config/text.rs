@@ -27,14 +27,15 @@ impl<const MAX: u8> Text for PrefixBits<MAX> {
     }
 }
 
-const PARTS: &str = "ip, user, api_key, route, header.<name>, claim.<path>, global; several with + between them";
+const PARTS: &str =
+    "ip, user, api_key, route, header.<name>, claim.<path>, body.<field>, global; several with + between them";
 
 impl Text for Key {
     fn parse(text: &str) -> Result<Self, Fault> {
         Self::parse(text).map_err(|error| {
             let fault = Fault::invalid(error.to_string());
             let KeyError::Part(part) = error else { return fault };
-            let known = ["ip", "user", "api_key", "route", "global", "header.", "claim."];
+            let known = ["ip", "user", "api_key", "route", "global", "header.", "claim.", "body."];
             match nearest(&part, known) {
                 Some(meant) => fault.label(format!("did you mean `{meant}`?")),
                 None => fault.label(PARTS),

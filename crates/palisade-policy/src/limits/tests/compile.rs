@@ -35,6 +35,11 @@ fn limits_are_enforced_once_they_are_written() {
     );
     let by_plan = table([("key", Value::from("ip")), ("rate", table([("anon", Value::from("1/m"))]))]);
     check(Some(table([("a", by_plan)])), &["meter shed enforce", "meter quota enforce", "dress dress enforce"]);
+    let by_field = table([("key", Value::from("body.email + ip")), ("rate", Value::from("1/m"))]);
+    check(
+        Some(table([("a", by_field)])),
+        &["meter shed enforce", "examine quota enforce", "meter quota enforce", "dress dress enforce"],
+    );
 }
 
 /// One limit called `api`, and what is said about it.
@@ -64,7 +69,7 @@ fn what_can_not_be_meant_is_refused_with_a_reason() {
     check(
         vec![rate("5/m"), ("key", Value::from("user + adress"))],
         &[
-            "config.invalid_value: `limits.api.key` has the unknown part `adress` (ip, user, api_key, route, header.<name>, claim.<path>, global; several with + between them)",
+            "config.invalid_value: `limits.api.key` has the unknown part `adress` (ip, user, api_key, route, header.<name>, claim.<path>, body.<field>, global; several with + between them)",
         ],
     );
     check(
@@ -169,6 +174,20 @@ fn what_holds_less_than_it_seems_is_warned_of() {
         &["config.weak: `limits.api.key` is chosen by the client alone, who can change it at will (add `ip + `)"],
     );
     check(vec![rate, ("key", Value::from("header.x-tenant + ip"))], &[]);
+    let statuses = || Value::List(vec![Node::unplaced(Value::Integer(401))]);
+    let account =
+        |rate: &str| vec![("rate", Value::from(rate)), ("key", Value::from("body.email")), ("count", statuses())];
+    check(account("20/h"), &[]);
+    check(
+        account("19/h"),
+        &[
+            "config.weak: [limits.api] is tight, so whoever knows an account's name can lock it out (at least 20 per hour, and a tight limit by `ip` beside it)",
+        ],
+    );
+    check(
+        vec![("rate", Value::from("30/h")), ("key", Value::from("body.email"))],
+        &["config.weak: `limits.api.key` is chosen by the client alone, who can change it at will (add `ip + `)"],
+    );
     let plans = |plans: &[&str]| table(plans.iter().map(|plan| (*plan, Value::from("5/m"))).collect::<Vec<_>>());
     check(
         vec![("key", Value::from("user")), ("rate", plans(&["free", "pro"]))],

@@ -1,0 +1,185 @@
+//! Members of a JSON object.
+//!
+//! A reader of its own, since all that is wanted is one member and whether it stands twice, which
+//! readers into maps forget.
+
+use super::Found;
+
+/// Deeper than anything a form sends.
+const DEPTH_MAX: usize = 64;
+
+/// The text is not JSON.
+#[derive(Debug)]
+struct Broken;
+
+/// The value of a member; dots in its name lead deeper. What is broken has none.
+pub(super) fn find(body: &[u8], name: &str) -> Found {
+    let Ok(text) = std::str::from_utf8(body) else { return Found::Absent };
+    let path: Vec<&str> = name.split('.').collect();
+    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text) };
+    match reader.value(Some(&path), 0) {
+        Ok(found) if reader.rest.trim_matches(BLANKS).is_empty() => found,
+        Ok(_) | Err(Broken) => Found::Absent,
+    }
+}
+
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    /// Reads a value. `path` leads to what is wanted of it; `None`: nothing is.
+    fn value(&mut self, path: Option<&[&str]>, depth: usize) -> Result<Found, Broken> {
+        self.skip_blanks();
+        match self.rest.bytes().next() {
+            _ if depth > DEPTH_MAX => Err(Broken),
+            Some(b'{') => self.object(path, depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => {
+                self.take('"')?;
+                let text = self.string()?;
+                Ok(if path == Some(&[]) { Found::One(text) } else { Found::Absent })
+            }
+            Some(_) => {
+                let text = self.word()?;
+                let is_scalar = path == Some(&[]) && text != "null";
+                Ok(if is_scalar { Found::One(text) } else { Found::Absent })
+            }
+            None => Err(Broken),
+        }
+    }
+
+    fn object(&mut self, path: Option<&[&str]>, depth: usize) -> Result<Found, Broken> {
+        self.take('{')?;
+        let (mut found, mut times) = (Found::Absent, 0);
+        if self.next_is('}') {
+            return Ok(found);
+        }
+        loop {
+            self.skip_blanks();
+            self.take('"')?;
+            let key = self.string()?;
+            self.skip_blanks();
+            self.take(':')?;
+            match path {
+                Some([first, inside @ ..]) if *first == key => {
+                    times += 1;
+                    found = self.value(Some(inside), depth + 1)?;
+                    if times > 1 {
+                        found = Found::Twice;
+                    }
+                }
+                Some(_) | None => {
+                    self.value(None, depth + 1)?;
+                }
+            }
+            if self.next_is('}') {
+                return Ok(found);
+            }
+            self.take(',')?;
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Found, Broken> {
+        self.take('[')?;
+        if self.next_is(']') {
+            return Ok(Found::Absent);
+        }
+        loop {
+            self.value(None, depth + 1)?;
+            if self.next_is(']') {
+                return Ok(Found::Absent);
+            }
+            self.take(',')?;
+        }
+    }
+
+    /// A string behind its first quotation mark.
+    fn string(&mut self) -> Result<String, Broken> {
+        let mut text = String::new();
+        loop {
+            let end = self.rest.find(['"', '\\']).ok_or(Broken)?;
+            let plain = self.rest.get(..end).ok_or(Broken)?;
+            if plain.bytes().any(|byte| byte < b' ') {
+                return Err(Broken);
+            }
+            text.push_str(plain);
+            let is_end = self.rest.as_bytes().get(end) == Some(&b'"');
+            self.rest = self.rest.get(end + 1..).ok_or(Broken)?;
+            if is_end {
+                return Ok(text);
+            }
+            text.push(self.escaped()?);
+        }
+    }
+
+    /// What follows a backslash.
+    fn escaped(&mut self) -> Result<char, Broken> {
+        let character = self.rest.chars().next().ok_or(Broken)?;
+        self.rest = self.rest.get(character.len_utf8()..).ok_or(Broken)?;
+        match character {
+            '"' | '\\' | '/' => Ok(character),
+            'b' => Ok('\u{8}'),
+            'f' => Ok('\u{c}'),
+            'n' => Ok('\n'),
+            'r' => Ok('\r'),
+            't' => Ok('\t'),
+            'u' => {
+                let unit = self.unit()?;
+                if let 0xd800..0xdc00 = unit
+                    && let Some(after) = self.rest.strip_prefix("\\u")
+                {
+                    self.rest = after;
+                    let low = self.unit()?;
+                    return Ok(char::decode_utf16([unit, low]).next().and_then(Result::ok).unwrap_or('\u{fffd}'));
+                }
+                // Half of a pair: readers differ, and none takes it for a letter.
+                Ok(char::from_u32(unit.into()).unwrap_or('\u{fffd}'))
+            }
+            _ => Err(Broken),
+        }
+    }
+
+    fn unit(&mut self) -> Result<u16, Broken> {
+        let digits = self.rest.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()).ok_or(Broken)?;
+        self.rest = self.rest.get(4..).ok_or(Broken)?;
+        Ok(unit)
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> Result<String, Broken> {
+        let end = self.rest.find(|char: char| !char.is_ascii_alphanumeric() && !"+-.".contains(char));
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        let is_number = word.starts_with(|first: char| first.is_ascii_digit() || first == '-')
+            && word.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+        if !is_number && !["true", "false", "null"].contains(&word) {
+            return Err(Broken);
+        }
+        self.rest = rest;
+        Ok(word.to_owned())
+    }
+
+    fn skip_blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches(BLANKS);
+    }
+
+    fn take(&mut self, wanted: char) -> Result<(), Broken> {
+        self.skip_blanks();
+        self.rest = self.rest.strip_prefix(wanted).ok_or(Broken)?;
+        Ok(())
+    }
+
+    fn next_is(&mut self, wanted: char) -> bool {
+        self.skip_blanks();
+        match self.rest.strip_prefix(wanted) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
