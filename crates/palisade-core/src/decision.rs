@@ -66,7 +66,7 @@ impl Effects {
 pub struct Fact {
     /// What it is about, `body.email`.
     pub name: Arc<str>,
-    /// Its hash; the value itself is never kept.
+    /// Its hash, or a number; a value itself is never kept.
     pub hash: u128,
 }
 

@@ -42,7 +42,7 @@ pub use path::Path;
 pub use pattern::{Pattern, Target};
 pub use policy::{
     Dress, End, Examination, Examine, Fed, Found, Inspect, Lookup, Meter, Mode, Policy, Question, Recall, Stage,
-    Transform, Transformation,
+    Transform, Transformation, Watch,
 };
 pub use reason::Reason;
 pub use record::{Outcome, Record};

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::charge::{Charge, Charges, Verdicts};
-use crate::decision::Decision;
+use crate::decision::{Decision, Fact, Facts};
 use crate::edit::HeaderEdits;
 use crate::reason::Reason;
 use crate::tally::Tally;
@@ -68,6 +69,12 @@ pub trait Meter: Send + Sync {
     fn settle(&self, _charge: &Charge, _response: &ResponseView<'_>, _reason: Option<Reason>) -> Settlement {
         Settlement::Later
     }
+
+    /// What was used of a charge that it reserved, by what is known when the answer is over. `None`:
+    /// the charge itself says what becomes of it.
+    fn conclude(&self, _charge: &Charge, _facts: &Facts) -> Option<u32> {
+        None
+    }
 }
 
 /// What was used of a reservation.
@@ -121,6 +128,28 @@ pub trait Transform: Send + Sync {
         response: &ResponseView<'_>,
         edits: &mut HeaderEdits,
     ) -> Option<Box<dyn Transformation>>;
+
+    /// Starts to watch; `None`: it has nothing to see in this answer. Edits go to the answer's head.
+    fn watch(
+        &self,
+        _view: &View<'_>,
+        _response: &ResponseView<'_>,
+        _edits: &mut HeaderEdits,
+    ) -> Option<Box<dyn Watch>> {
+        None
+    }
+}
+
+/// One watching of one body, which changes nothing of it.
+pub trait Watch: Send {
+    /// Sees the next bytes, as the application sent them.
+    fn see(&mut self, chunk: &[u8]);
+
+    /// Sees what follows the body, and takes out what is for the gateway alone.
+    fn trailers(&mut self, trailers: &mut HeaderMap);
+
+    /// What it found out, when the body has ended or broke off after a request of so many bytes.
+    fn found(&self, bytes_in: u64) -> Fact;
 }
 
 /// One rewriting of one body.

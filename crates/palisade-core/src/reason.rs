@@ -102,6 +102,8 @@ reasons! {
     /// A field of the body that a limit is keyed on stands there twice, so that application and
     /// limit could each take another one. Send it once.
     LimitsKeyAmbiguous = "limits.key_ambiguous" BAD_REQUEST "Invalid request data" Own;
+    /// The token budget has no room for what the request may use. `Retry-After` says when it has.
+    LimitsTokens = "limits.tokens" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
     /// The request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait

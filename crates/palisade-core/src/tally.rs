@@ -31,6 +31,8 @@ pub enum Shown {
     Always,
     /// When it refuses: else it would show a client what its neighbours do.
     Refusing,
+    /// On every answer, in the fields for tokens: the others have no unit for them.
+    Tokens,
     /// Never: how often somebody failed is nobody's business.
     Never,
 }

@@ -67,7 +67,7 @@ impl Palisade {
     pub fn builder() -> Builder {
         let mut random = fastrand::Rng::new();
         Builder {
-            questions: method::compile(),
+            questions: Vec::new(),
             routes: Vec::new(),
             hops: Hops::default(),
             table: TableSize::default(),
@@ -155,8 +155,10 @@ impl Builder {
             seed: self.seed,
             place: "default".into(),
         };
-        let mut questions = self.questions;
+        // In the order of the gateway's: what limits see of an answer, headers take out.
+        let mut questions = method::compile();
         questions.extend(limits::questions(self.limits, &settings)?);
+        questions.extend(self.questions);
         questions.sort_by_key(|question| question.stage);
         let questions: std::sync::Arc<[Question]> = questions.into();
         let treatment =

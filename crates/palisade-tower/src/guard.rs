@@ -19,7 +19,7 @@ use palisade_core::policy::{End, Fed};
 use palisade_core::record::{Answer, Asked};
 use palisade_core::{
     Charges, Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy,
-    Question, Refusal, Reply, ResponseView, Stage, Tally, Transformation, Verdicts, View,
+    Question, Refusal, Reply, ResponseView, Stage, Tally, Transformation, Verdicts, View, Watch,
 };
 use palisade_store::{Counters, Records};
 
@@ -37,7 +37,7 @@ pub struct Stores {
 }
 
 /// What is known of one request while it passes the guard.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Passage {
     /// Who sent it.
     pub identity: Identity,
@@ -51,6 +51,8 @@ pub struct Passage {
     pub asked: Vec<Asked>,
     /// What limits said.
     pub limits: Vec<Tally>,
+    /// Who watches the answer's body.
+    pub watches: Vec<Box<dyn Watch>>,
     /// What was reserved and is not settled yet.
     pub reservations: Reservations,
     /// Time spent waiting for stores.
@@ -220,7 +222,7 @@ pub fn dress(
     notes: Notes,
 ) -> Vec<Box<dyn Transformation>> {
     let Outline { status, length } = outline;
-    let Passage { identity, facts, response, asked, limits, .. } = passage;
+    let Passage { identity, facts, response, asked, limits, watches, .. } = passage;
     let view = View { identity, facts, limits, ..*view };
     edits.take(response);
     let mut rewritings = Vec::new();
@@ -235,7 +237,11 @@ pub fn dress(
                 policy.dress(&view, &response, wanted);
                 None
             }
-            Policy::Transform(policy) => policy.begin(&view, &response, wanted),
+            Policy::Transform(policy) => {
+                // What is reported counts, and what is watched changes nothing.
+                watches.extend(policy.watch(&view, &response, wanted));
+                policy.begin(&view, &response, wanted)
+            }
             Policy::Inspect(_) | Policy::Meter(_) | Policy::Recall(_) | Policy::Examine(_) => continue,
         };
         if question.mode == Mode::Enforce {

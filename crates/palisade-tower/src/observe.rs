@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use palisade_core::{Monotonic, Outcome, Reason, Record, Transformation};
+use palisade_core::decision::Facts;
+use palisade_core::{Monotonic, Outcome, Reason, Record, Transformation, Watch};
 
 use crate::clock;
 use crate::reserve::Reservations;
@@ -30,13 +31,20 @@ pub struct Observation<C: Close> {
     intake: Option<Arc<Intake>>,
     /// Settled when the answer is over.
     reservations: Reservations,
+    watches: Vec<Box<dyn Watch>>,
     answered: bool,
 }
 
 impl<C: Close> Observation<C> {
     /// Opens: `close` is given the record, exactly once.
     pub fn open(record: Box<Record>, close: C) -> Self {
-        Self { open: Some((record, close)), intake: None, reservations: Reservations::default(), answered: false }
+        Self {
+            open: Some((record, close)),
+            intake: None,
+            reservations: Reservations::default(),
+            watches: Vec::new(),
+            answered: false,
+        }
     }
 
     /// Counts what the client sends as its body, too.
@@ -44,9 +52,21 @@ impl<C: Close> Observation<C> {
         self.intake = intake;
     }
 
-    /// Keeps reservations until the answer is over.
-    pub(crate) fn holds(&mut self, reservations: Reservations) {
+    /// Keeps reservations until the answer is over, and those who watch it for them.
+    pub(crate) fn holds(&mut self, reservations: Reservations, watches: Vec<Box<dyn Watch>>) {
         self.reservations = reservations;
+        self.watches = watches;
+    }
+
+    /// Settles what was reserved, by what was seen.
+    fn conclude(&mut self) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let bytes_in = self.intake.as_ref().map_or(0, |intake| intake.bytes.load(Ordering::Relaxed));
+        let mut facts = Facts::none();
+        facts.extend(self.watches.drain(..).map(|watch| watch.found(bytes_in)).collect());
+        self.reservations.conclude(&facts);
     }
 
     /// Bytes of the answer's body that went another way than through an [`ObservedBody`].
@@ -64,6 +84,7 @@ impl<C: Close> Observation<C> {
             open: self.open.take(),
             intake: self.intake.take(),
             reservations: std::mem::take(&mut self.reservations),
+            watches: std::mem::take(&mut self.watches),
             answered: self.answered,
         }
     }
@@ -81,14 +102,18 @@ impl<C: Close> Observation<C> {
         }
     }
 
-    /// The answer was handed over whole.
+    /// The answer is handed over whole.
     fn complete(&mut self) {
         self.answered = true;
+        // Before the last bytes leave: who has them may ask again at once.
+        self.conclude();
+        self.reservations = Reservations::default();
     }
 }
 
 impl<C: Close> Drop for Observation<C> {
     fn drop(&mut self) {
+        self.conclude();
         let Some((mut record, close)) = self.open.take() else { return };
         record.duration = clock::monotonic().since(record.now.monotonic);
         if let Some(intake) = &self.intake {
@@ -281,6 +306,23 @@ impl<B: Body<Data = Bytes> + Unpin, C: Close> ObservedBody<B, C> {
         }
     }
 
+    fn see(&mut self, chunk: &Bytes) {
+        for watch in self.observation.iter_mut().flat_map(|observation| &mut observation.watches) {
+            watch.see(chunk);
+        }
+    }
+
+    fn see_trailers(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let watches = self.observation.iter_mut().flat_map(|observation| &mut observation.watches);
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                watches.for_each(|watch| watch.trailers(&mut trailers));
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+
     fn rewrite(&mut self, mut chunk: Bytes) -> Bytes {
         for rewriting in &mut self.rewritings {
             chunk = rewriting.feed(chunk);
@@ -370,8 +412,12 @@ where
                     return Poll::Ready(Some(Err(error)));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
-                    Err(trailers) => return Poll::Ready(this.end(Some(trailers)).map(Ok)),
+                    Err(trailers) => {
+                        let trailers = this.see_trailers(trailers);
+                        return Poll::Ready(this.end(Some(trailers)).map(Ok));
+                    }
                     Ok(chunk) => {
+                        this.see(&chunk);
                         let chunk = this.rewrite(chunk);
                         // A frame of nothing tells the client nothing, and HTTP/2 peers count them.
                         if !chunk.is_empty() {

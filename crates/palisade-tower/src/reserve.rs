@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use palisade_core::charge::Unsettled;
+use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
 use palisade_core::{Bound, Charge, Charges, Meter, Monotonic, Now, Reason, ResponseView, Spend};
 use palisade_store::Counters;
@@ -42,6 +43,20 @@ impl Reservations {
         self.0.retain(|reserved| match reserved.meter.settle(&reserved.charge, response, reason) {
             Settlement::Later => true,
             Settlement::Spend(units) => {
+                reserved.settle(units, now);
+                false
+            }
+        });
+    }
+}
+
+impl Reservations {
+    /// Settles what is known when the answer is over.
+    pub(crate) fn conclude(&mut self, facts: &Facts) {
+        let now = clock::now();
+        self.0.retain(|reserved| match reserved.meter.conclude(&reserved.charge, facts) {
+            None => true,
+            Some(units) => {
                 reserved.settle(units, now);
                 false
             }

@@ -228,7 +228,8 @@ impl<'a, C: Close> Transit<'a, C> {
     /// asked of a transit.
     fn note(&mut self, status: StatusCode) -> Observation<C> {
         let mut observation = self.observation.take();
-        observation.holds(std::mem::take(&mut self.passage.reservations));
+        let Passage { reservations, watches, .. } = &mut self.passage;
+        observation.holds(std::mem::take(reservations), std::mem::take(watches));
         if let Some(record) = observation.record() {
             record.status = Some(status);
             record.identity = std::mem::take(&mut self.passage.identity);

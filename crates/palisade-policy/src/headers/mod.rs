@@ -51,6 +51,8 @@ fn removed(name: &[u8]) -> Option<HeaderName> {
         b"x-aspnetmvc-version" => HeaderName::from_static("x-aspnetmvc-version"),
         b"x-runtime" => HeaderName::from_static("x-runtime"),
         b"x-generator" => HeaderName::from_static("x-generator"),
+        // Between application and gateway.
+        b"palisade-tokens-used" => HeaderName::from_static("palisade-tokens-used"),
         b"x-nextjs-cache" => HeaderName::from_static("x-nextjs-cache"),
         _ => return None,
     })

@@ -34,8 +34,8 @@ fn decisions() {
         ",  - via,  - server,  - x-powered-by,  - x-nextjs-cache",
     );
     check(
-        "200\nX-AspNet-Version: 4\nX-AspNetMvc-Version: 5\nX-Runtime: 0.1\nX-Generator: Drupal",
-        ",  - x-aspnet-version,  - x-aspnetmvc-version,  - x-runtime,  - x-generator",
+        "200\nX-AspNet-Version: 4\nX-AspNetMvc-Version: 5\nX-Runtime: 0.1\nX-Generator: Drupal\nPalisade-Tokens-Used: 7",
+        ",  - x-aspnet-version,  - x-aspnetmvc-version,  - x-runtime,  - x-generator,  - palisade-tokens-used",
     );
     assert!(dressed("103\nServer: nginx").1.is_empty());
     assert!(dressed("101\nServer: nginx").1.is_empty());

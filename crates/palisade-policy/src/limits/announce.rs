@@ -19,6 +19,10 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+const X_LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
+const X_REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
+const X_RESET_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-reset-tokens");
+
 /// In which fields clients are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
@@ -57,6 +61,9 @@ impl Announce {
 
 impl Dress for Announce {
     fn dress(&self, view: &View<'_>, response: &ResponseView<'_>, edits: &mut HeaderEdits) {
+        if self.style != Style::Off {
+            tokens(view.limits.iter().filter(|tally| is_budget(tally)), edits);
+        }
         let told = || view.limits.iter().filter(is_told);
         if told().next().is_none() {
             return;
@@ -87,9 +94,39 @@ fn is_told(tally: &&Tally) -> bool {
     let shown = match tally.item.shown {
         Shown::Always => true,
         Shown::Refusing => tally.refuses(),
-        Shown::Never => false,
+        Shown::Tokens | Shown::Never => false,
     };
     tally.mode == Mode::Enforce && shown
+}
+
+fn is_budget(tally: &Tally) -> bool {
+    tally.mode == Mode::Enforce && tally.item.shown == Shown::Tokens
+}
+
+/// The fields that clients of language models know.
+fn tokens<'a>(told: impl Iterator<Item = &'a Tally>, edits: &mut HeaderEdits) {
+    let Some(tally) = tightest(told) else { return };
+    let full = match tally.item.bound {
+        Bound::Rate(rate) => {
+            let missing = u64::from(rate.burst().saturating_sub(tally.remaining));
+            Duration::from_nanos(rate.unit_ns().saturating_mul(missing))
+        }
+        Bound::Quota(_) | Bound::Slots(_) => tally.next_unit.unwrap_or_default(),
+    };
+    edits.set(X_LIMIT_TOKENS, HeaderValue::from(tally.item.bound.units()));
+    edits.set(X_REMAINING_TOKENS, HeaderValue::from(tally.remaining));
+    if let Ok(reset) = HeaderValue::try_from(clock(whole_seconds(full))) {
+        edits.set(X_RESET_TOKENS, reset);
+    }
+}
+
+/// `6m0s`
+fn clock(seconds: u64) -> String {
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 /// Whether the fields of a redirect are left out: something is used up.

@@ -58,6 +58,7 @@ impl Maker {
             | Reason::LimitsQuota
             | Reason::LimitsConcurrent
             | Reason::LimitsBanned
+            | Reason::LimitsTokens
             | Reason::LimitsKeyAmbiguous
             | Reason::LimitsUnavailable => Self::Limits,
             Reason::UpstreamReset | Reason::UpstreamTimeout | Reason::UpstreamMalformed => Self::Nobody,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use palisade_core::charge::{BanRule, Unsettled};
+use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
 use palisade_core::{
     Ban, Bound, Charge, Charges, Item, KeyHash, Quota, Rate, Reason, ResponseView, Shown, Spend, View,
@@ -15,6 +16,7 @@ use super::ladder::{Ladder, Rung};
 use super::plan::ByPlan;
 use super::scope::{Occasion, Scope};
 use super::spec::{Spec, TooFast};
+use super::tokens::Tokens;
 
 /// A limit, with what it charges worked out.
 pub(super) struct Limit {
@@ -28,6 +30,7 @@ pub(super) struct Limit {
     slots: Option<ByPlan<Holding>>,
     spend: Spend,
     count: Option<Count>,
+    tokens: Option<Tokens>,
     ban: Option<(u16, BanRule)>,
 }
 
@@ -85,6 +88,7 @@ impl Items {
         let name = format!("{}{suffix}", spec.name).into();
         let key = spec.key.to_string().into();
         let shown = match prefix {
+            Prefix::Own if spec.tokens.is_some() => Shown::Tokens,
             _ if spec.count.is_some() || spec.key.fields().next().is_some() => Shown::Never,
             Prefix::Own => Shown::Always,
             Prefix::Wider => Shown::Refusing,
@@ -127,14 +131,15 @@ impl Limit {
         let slots = spec.concurrent.clone().map(|slots| slots.map(&mut holding));
         let hash = Hash::new(seed, &spec.name);
         let life = u64::try_from(spec.hold.as_nanos()).unwrap_or(u64::MAX);
-        let spend = match spec.count {
-            None => Spend::Now,
-            Some(_) => Spend::Reserve { life, unsettled: Unsettled::Spend },
+        let spend = match (&spec.count, spec.tokens) {
+            (_, Some(_)) => Spend::Reserve { life, unsettled: Unsettled::Release },
+            (Some(_), None) => Spend::Reserve { life, unsettled: Unsettled::Spend },
+            (None, None) => Spend::Now,
         };
         // A ban is told as its limit is, and bounds nothing itself.
         let ban = spec.ban.clone().map(|rule| (items.add((place, &spec), "", Bound::Slots(0), Prefix::Own).item, rule));
-        let Spec { scope, key, cost, count, .. } = spec;
-        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots, spend, count, ban })
+        let Spec { scope, key, cost, count, tokens, .. } = spec;
+        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots, spend, count, tokens, ban })
     }
 
     /// Adds what the limit charges for a request, if it is on it.
@@ -153,10 +158,10 @@ impl Limit {
         let first = charges.list.len();
         let holdings = rate.map(Vec::as_slice);
         if let Some([own, ..]) = holdings {
-            self.push(*own, key.of_kind(kind::RATE), charges);
+            self.push(*own, key.of_kind(kind::RATE), view, charges);
         }
         if let Some(quota) = quota {
-            self.push(*quota, key.of_kind(kind::QUOTA), charges);
+            self.push(*quota, key.of_kind(kind::QUOTA), view, charges);
         }
         if let Some(Holding { item, bound }) = slots {
             // A request takes one slot, whatever it costs otherwise.
@@ -172,7 +177,7 @@ impl Limit {
         if let (Some([_, wider @ ..]), Addressed::Yes) = (holdings, addressed) {
             for (holding, (rung, hash)) in wider.iter().zip(&self.rungs) {
                 if let Some(prefix) = rung.of(view.client) {
-                    self.push(*holding, self.key.of(*hash, prefix, view).0, charges);
+                    self.push(*holding, self.key.of(*hash, prefix, view).0, view, charges);
                 }
             }
         }
@@ -186,8 +191,27 @@ impl Limit {
         }
     }
 
-    fn push(&self, holding: Holding, key: KeyHash, charges: &mut Charges) {
+    /// The same, by what was seen of the answer.
+    pub(super) fn conclude(&self, charge: &Charge, facts: &Facts) -> Option<u32> {
+        match charge.bound {
+            Bound::Rate(_) | Bound::Quota(_) => self.tokens.and_then(|_| Tokens::used(facts)),
+            Bound::Slots(_) => None,
+        }
+    }
+
+    /// Units of a request. What it may use at most is all that there is.
+    fn amount(&self, bound: Bound, view: &View<'_>) -> u32 {
+        let most = match bound {
+            Bound::Rate(rate) => rate.burst(),
+            Bound::Quota(quota) => quota.count(),
+            Bound::Slots(_) => 1,
+        };
+        self.tokens.map_or(self.cost, |tokens| tokens.estimate(view).min(most))
+    }
+
+    fn push(&self, holding: Holding, key: KeyHash, view: &View<'_>, charges: &mut Charges) {
         let Holding { item, bound } = holding;
-        charges.push(Charge { item, key, bound, amount: self.cost, spend: self.spend });
+        let amount = self.amount(bound, view);
+        charges.push(Charge { item, key, bound, amount, spend: self.spend });
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
 use palisade_core::charge::{Fit, Standoff};
+use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
 use palisade_core::{
-    Bound, Charge, Charges, Decision, Item, Meter, Mode, Reason, Refusal, ResponseView, Said, Tally, Target, Verdict,
-    Verdicts, View,
+    Bound, Charge, Charges, Decision, Effects, Item, Meter, Mode, Reason, Refusal, ResponseView, Said, Shown, Tally,
+    Target, Verdict, Verdicts, View,
 };
 
 use super::ladder::Ladder;
@@ -46,7 +49,7 @@ impl Limits {
                 }
                 Some((_, Standoff::Clear)) | None => {
                     if let Some((item, _)) = self.items.find(charge.item).filter(|_| verdict.fit != Fit::Fits) {
-                        refused.push(Refused { item, reason: reason(charge.bound), wait: verdict.retry_after });
+                        refused.push(Refused { item, reason: reason(item), wait: verdict.retry_after });
                     }
                 }
             }
@@ -68,7 +71,15 @@ impl Meter for Limits {
             return Decision::Refuse(Refusal::new(Reason::LimitsUnavailable).retry_after(Duration::from_secs(1)));
         }
         if verdicts.admit() {
-            return Decision::allow();
+            let is_budget =
+                |charge: &Charge| self.items.find(charge.item).is_some_and(|(item, _)| item.shown == Shown::Tokens);
+            if !charges.list.iter().any(is_budget) {
+                return Decision::allow();
+            }
+            // What is compressed tells no usage.
+            let mut effects = Effects::none();
+            effects.request.set(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            return Decision::Allow(effects);
         }
         let refused = self.refused(charges, verdicts);
         // Something did refuse.
@@ -103,10 +114,16 @@ impl Meter for Limits {
         let limit = self.items.limit(charge.item).and_then(|limit| self.limits.get(limit));
         limit.map_or(Settlement::Later, |limit| limit.settle(charge, response, reason))
     }
+
+    fn conclude(&self, charge: &Charge, facts: &Facts) -> Option<u32> {
+        let limit = self.items.limit(charge.item).and_then(|limit| self.limits.get(limit));
+        limit.and_then(|limit| limit.conclude(charge, facts))
+    }
 }
 
-fn reason(bound: Bound) -> Reason {
-    match bound {
+fn reason(item: &Item) -> Reason {
+    match item.bound {
+        Bound::Rate(_) | Bound::Quota(_) if item.shown == Shown::Tokens => Reason::LimitsTokens,
         Bound::Rate(_) => Reason::LimitsRate,
         Bound::Quota(_) => Reason::LimitsQuota,
         Bound::Slots(_) => Reason::LimitsConcurrent,

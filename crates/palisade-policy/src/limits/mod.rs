@@ -24,7 +24,8 @@
 //!    answer that the application never gave counts; one that a limit gave does not.
 //! 9. Who is refused by one limit again and again may be banned by it, each time for longer. Asking
 //!    during a ban extends nothing.
-//! 10. When enforced, answers tell each limit's state ([`Announce`]), except of limits that count
+//! 10. A budget of tokens reserves what a request may use and settles what it used.
+//! 11. When enforced, answers tell each limit's state ([`Announce`]), except of limits that count
 //!     answers or are keyed on a body; in report mode they tell nothing.
 //!
 //! **Limits.** Clients behind one address share its buckets. Ladders are for rates only. Keys are
@@ -45,6 +46,7 @@ mod scope;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use announce::{Announce, Style};
 pub use count::Count;
@@ -53,3 +55,4 @@ pub use ladder::Ladder;
 pub use plan::ByPlan;
 pub use scope::Scope;
 pub use spec::{Settings, Spec, TooFast, questions};
+pub use tokens::{Reserve, Tokens};

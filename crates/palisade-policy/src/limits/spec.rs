@@ -16,6 +16,7 @@ use super::limit::{Items, Limit};
 use super::meter::Limits;
 use super::plan::ByPlan;
 use super::scope::Scope;
+use super::tokens::{self, Estimates, Reserve, Tokens};
 use crate::inbound::MethodOverride;
 
 /// One limit as it is asked for.
@@ -37,6 +38,8 @@ pub struct Spec {
     pub concurrent: Option<ByPlan<u32>>,
     /// Which answers count; without it every request does.
     pub count: Option<Count>,
+    /// Counts tokens in place of requests.
+    pub tokens: Option<Tokens>,
     /// How long an answer may take before its request counts.
     pub hold: Duration,
     /// When refusals lead to a ban.
@@ -75,6 +78,8 @@ pub struct TooFast {
 }
 
 impl Spec {
+    /// How long an answer of a language model may take.
+    pub const HOLD_TOKENS: Duration = Duration::from_secs(900);
     /// How long an answer may take, unless somebody knows better: longer than applications do.
     pub const HOLD: Duration = Duration::from_secs(60);
 
@@ -89,6 +94,7 @@ impl Spec {
             quota: None,
             concurrent: None,
             count: None,
+            tokens: None,
             hold: Self::HOLD,
             ban: None,
             mode,
@@ -101,7 +107,7 @@ impl Spec {
         let by_plan = self.rate.as_ref().is_some_and(ByPlan::needs_identity)
             || self.quota.as_ref().is_some_and(ByPlan::needs_identity)
             || self.concurrent.as_ref().is_some_and(ByPlan::needs_identity);
-        if self.key.is_late() || by_plan { Stage::Quota } else { Stage::Shed }
+        if self.key.is_late() || by_plan || self.tokens.is_some() { Stage::Quota } else { Stage::Shed }
     }
 }
 
@@ -138,6 +144,16 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
             // Read before its limits are asked.
             if let Some(fields) = fields(specs.iter().filter(is_own), &exempt, settings) {
                 questions.push(question(stage, mode, Policy::Examine(Arc::new(fields))));
+            }
+            let is_estimated = |spec: &&Spec| spec.tokens.is_some_and(|tokens| tokens.reserve == Reserve::Auto);
+            let estimated = specs.iter().filter(is_own).filter(is_estimated);
+            let scopes: Vec<_> = estimated.map(|spec| spec.scope.clone()).collect();
+            if !scopes.is_empty() {
+                let estimates = Estimates { scopes, exempt: exempt.clone(), overrides: *overrides };
+                questions.push(question(stage, mode, Policy::Examine(Arc::new(estimates))));
+            }
+            if specs.iter().filter(is_own).any(|spec| spec.tokens.is_some()) {
+                questions.push(question(Stage::Dress, mode, Policy::Transform(Arc::new(tokens::Meters))));
             }
             is_enforced |= mode == Mode::Enforce;
             let (ladder, exempt, overrides) = (ladder.clone(), exempt.clone(), *overrides);

@@ -14,83 +14,109 @@ struct Broken;
 
 /// The value of a member; dots in its name lead deeper. What is broken has none.
 pub(super) fn find(body: &[u8], name: &str) -> Found {
-    let Ok(text) = std::str::from_utf8(body) else { return Found::Absent };
-    let path: Vec<&str> = name.split('.').collect();
+    let [found] = find_each(body, [name]);
+    found
+}
+
+/// The values of several members, in one reading.
+pub(in crate::limits) fn find_each<const N: usize>(body: &[u8], names: [&str; N]) -> [Found; N] {
+    let absent = || std::array::from_fn(|_| Found::Absent);
+    let Ok(text) = std::str::from_utf8(body) else { return absent() };
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text) };
-    match reader.value(Some(&path), 0) {
-        Ok(found) if reader.rest.trim_matches(BLANKS).is_empty() => found,
-        Ok(_) | Err(Broken) => Found::Absent,
+    let mut found = absent();
+    let wanted: Vec<Wanted<'_>> =
+        names.iter().enumerate().map(|(place, name)| Wanted { place, path: Some(name) }).collect();
+    match reader.value(&wanted, &mut found, 0) {
+        Ok(()) if reader.rest.trim_matches(BLANKS).is_empty() => found,
+        Ok(()) | Err(Broken) => absent(),
     }
 }
 
+/// A member that is looked for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// Its place among all of them.
+    place: usize,
+    /// What leads to it from here; `None`: it is here.
+    path: Option<&'a str>,
+}
+
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+impl<'a> Wanted<'a> {
+    /// The same from inside the member called `key`, if it is there.
+    fn inside(self, key: &str) -> Option<Self> {
+        let path = self.path?;
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        (first == key).then_some(Self { path: rest, ..self })
+    }
+}
 
 struct Reader<'a> {
     rest: &'a str,
 }
 
 impl Reader<'_> {
-    /// Reads a value. `path` leads to what is wanted of it; `None`: nothing is.
-    fn value(&mut self, path: Option<&[&str]>, depth: usize) -> Result<Found, Broken> {
+    /// Reads a value, in which members may be wanted.
+    fn value(&mut self, wanted: &[Wanted<'_>], found: &mut [Found], depth: usize) -> Result<(), Broken> {
         self.skip_blanks();
-        match self.rest.bytes().next() {
-            _ if depth > DEPTH_MAX => Err(Broken),
-            Some(b'{') => self.object(path, depth),
-            Some(b'[') => self.array(depth),
+        let scalar = match self.rest.bytes().next() {
+            _ if depth > DEPTH_MAX => return Err(Broken),
+            Some(b'{') => return self.object(wanted, found, depth),
+            Some(b'[') => return self.array(found, depth),
             Some(b'"') => {
                 self.take('"')?;
-                let text = self.string()?;
-                Ok(if path == Some(&[]) { Found::One(text) } else { Found::Absent })
+                Some(self.string()?)
             }
-            Some(_) => {
-                let text = self.word()?;
-                let is_scalar = path == Some(&[]) && text != "null";
-                Ok(if is_scalar { Found::One(text) } else { Found::Absent })
+            Some(_) => Some(self.word()?).filter(|word| word != "null"),
+            None => return Err(Broken),
+        };
+        for Wanted { place, .. } in wanted.iter().filter(|wanted| wanted.path.is_none()) {
+            if let (Some(place), Some(text)) = (found.get_mut(*place), &scalar) {
+                *place = Found::One(text.clone());
             }
-            None => Err(Broken),
         }
+        Ok(())
     }
 
-    fn object(&mut self, path: Option<&[&str]>, depth: usize) -> Result<Found, Broken> {
+    fn object(&mut self, wanted: &[Wanted<'_>], found: &mut [Found], depth: usize) -> Result<(), Broken> {
         self.take('{')?;
-        let (mut found, mut times) = (Found::Absent, 0);
         if self.next_is('}') {
-            return Ok(found);
+            return Ok(());
         }
+        let mut seen: Vec<String> = Vec::new();
         loop {
             self.skip_blanks();
             self.take('"')?;
             let key = self.string()?;
             self.skip_blanks();
             self.take(':')?;
-            match path {
-                Some([first, inside @ ..]) if *first == key => {
-                    times += 1;
-                    found = self.value(Some(inside), depth + 1)?;
-                    if times > 1 {
-                        found = Found::Twice;
+            let inside: Vec<Wanted<'_>> = wanted.iter().filter_map(|wanted| wanted.inside(&key)).collect();
+            self.value(&inside, found, depth + 1)?;
+            if !inside.is_empty() {
+                if seen.contains(&key) {
+                    for Wanted { place, .. } in inside {
+                        found.get_mut(place).map(|place| *place = Found::Twice).unwrap_or_default();
                     }
                 }
-                Some(_) | None => {
-                    self.value(None, depth + 1)?;
-                }
+                seen.push(key);
             }
             if self.next_is('}') {
-                return Ok(found);
+                return Ok(());
             }
             self.take(',')?;
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Found, Broken> {
+    fn array(&mut self, found: &mut [Found], depth: usize) -> Result<(), Broken> {
         self.take('[')?;
         if self.next_is(']') {
-            return Ok(Found::Absent);
+            return Ok(());
         }
         loop {
-            self.value(None, depth + 1)?;
+            self.value(&[], found, depth + 1)?;
             if self.next_is(']') {
-                return Ok(Found::Absent);
+                return Ok(());
             }
             self.take(',')?;
         }

@@ -6,7 +6,7 @@
 //! a coding, too long, broken) has no fields, and its address counts.
 
 mod form;
-mod json;
+pub(super) mod json;
 mod multipart;
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ pub(super) struct Fields {
 
 /// What there is of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Found {
+pub(super) enum Found {
     Absent,
     One(String),
     /// Readers may differ in which one they take.

@@ -9,7 +9,7 @@ use super::super::{ByPlan, Ladder, Part, Scope, Spec};
 use super::compile::Placed;
 use super::exempt::{ExemptTarget, RawExemption};
 use super::text::PrefixBits;
-use super::{RawByPlan, RawLimit, overlap};
+use super::{RawByPlan, RawCost, RawLimit, overlap};
 
 /// How many limits there may be.
 const LIMITS_MAX: usize = 64;
@@ -29,7 +29,7 @@ pub(super) fn ladder(v6_bits: u8, ladder: &Setting<Map<PrefixBits<128>, Whole<1,
 }
 
 /// A request must fit into what it is charged to.
-pub(super) fn cost(spec: &Spec, cost: &Setting<Whole<1, 1_000_000_000>>, problems: &mut Problems) {
+pub(super) fn cost(spec: &Spec, cost: &Setting<RawCost>, problems: &mut Problems) {
     let bursts = spec.rate.iter().flat_map(ByPlan::values).map(|rate| ("burst", rate.burst()));
     let counts = spec.quota.iter().flat_map(ByPlan::values).map(|quota| ("quota", quota.count()));
     let smallest = bursts.chain(counts).min_by_key(|(_, units)| *units);

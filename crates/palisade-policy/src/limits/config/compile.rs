@@ -4,9 +4,9 @@ use palisade_core::charge::TableSize;
 use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting, Whole};
 use palisade_core::{Mode, Question, Rate};
 
-use super::super::{ByPlan, Key, Ladder, Part, Scope, Settings, Spec, questions};
+use super::super::{ByPlan, Key, Ladder, Part, Reserve, Scope, Settings, Spec, Tokens, questions};
 use super::exempt::{ExemptTarget, Per, RawExemption};
-use super::{RawLimit, RawLimits, checks};
+use super::{RawCost, RawLimit, RawLimits, RawReserve, checks};
 use crate::Context;
 use crate::catalog::{defaults, report_off};
 use crate::inbound::MethodOverride;
@@ -112,6 +112,7 @@ impl Own {
             quota: None,
             concurrent: None,
             count: None,
+            tokens: None,
             hold: Spec::HOLD,
             ban: None,
             mode: self.mode,
@@ -141,10 +142,25 @@ impl Own {
 /// Limits are named for people: `api`, and of several keys `api.user`.
 fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, problems: &mut Problems) {
     for (name, limit) in limits {
-        let RawLimit { on, key, rate, quota, concurrent, cost, count, hold, ban, ban_after, ban_within, mode } =
-            limit.value;
-        if let Some(hold) = hold.as_ref().filter(|_| count.is_none()) {
-            let message = format!("`{}` has no effect without `count`: nothing is reserved", hold.place.key);
+        let RawLimit {
+            on,
+            key,
+            rate,
+            quota,
+            concurrent,
+            cost,
+            reserve,
+            default_output,
+            count,
+            hold,
+            ban,
+            ban_after,
+            ban_within,
+            mode,
+        } = limit.value;
+        let tokens = tokens(&cost, reserve, default_output, problems);
+        if let Some(hold) = hold.as_ref().filter(|_| count.is_none() && tokens.is_none()) {
+            let message = format!("`{}` has no effect without `count` or `cost = \"tokens\"`", hold.place.key);
             problems.report(Problem::new(Code::Shadowed, &hold.place, message));
         }
         let rule = checks::ban(ban, &ban_after, &ban_within, problems);
@@ -161,6 +177,15 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
             problems.report(Problem::new(Code::MissingKey, &limit.place, message).label("how much may be used?"));
             continue;
         }
+        if let Some(count) = count.as_ref().filter(|_| tokens.is_some()) {
+            let message = format!("`{}` counts answers, and `cost = \"tokens\"` what they used", count.place.key);
+            problems.report(Problem::new(Code::Conflict, &count.place, message).label("make it a limit of its own"));
+        }
+        if tokens.is_some() && rate.is_none() && quota.is_none() {
+            let message = format!("{} budgets tokens, and says neither `rate` nor `quota`", limit.place.table());
+            problems.report(Problem::new(Code::MissingKey, &limit.place, message).label("how many may be used?"));
+        }
+        let usual_hold = if tokens.is_some() { Spec::HOLD_TOKENS } else { Spec::HOLD };
         let scope = Scope::On(on.value.0.into_iter().map(|target| target.value).collect());
         let keys = key.value.0;
         let is_alone = keys.len() == 1;
@@ -168,13 +193,17 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
             let name = if is_alone { name.value.to_string() } else { format!("{}.{}", name.value, key.value) };
             let spec = Spec {
                 key: key.value,
-                // At most 10⁹.
-                cost: u32::try_from(cost.value.get()).unwrap_or(u32::MAX),
+                cost: match cost.value {
+                    // At most 10⁹.
+                    RawCost::Units(units) => u32::try_from(units.get()).unwrap_or(u32::MAX),
+                    RawCost::Tokens => 1,
+                },
+                tokens,
                 rate: rate.as_ref().map(|rate| rate.value.compile(|rate| rate)),
                 quota: quota.as_ref().map(|quota| quota.value.compile(|quota| quota)),
                 concurrent: concurrent.as_ref().map(|slots| slots.value.compile(slot_count)),
                 count: count.as_ref().map(|count| count.value.0.clone()),
-                hold: hold.as_ref().map_or(Spec::HOLD, |hold| hold.value.get()),
+                hold: hold.as_ref().map_or(usual_hold, |hold| hold.value.get()),
                 ban: rule.clone(),
                 mode: own.mode_of(mode.as_ref().map(|mode| mode.value)),
                 ..own.spec(&name.replace(" + ", "+"), scope.clone())
@@ -222,6 +251,32 @@ impl Own {
         }
     }
 }
+
+/// How tokens are budgeted, if they are.
+fn tokens(
+    cost: &Setting<RawCost>,
+    reserve: Option<Setting<RawReserve>>,
+    default_output: Option<Setting<Whole<1, 10_000_000>>>,
+    problems: &mut Problems,
+) -> Option<Tokens> {
+    if cost.value != RawCost::Tokens {
+        for place in
+            reserve.iter().map(|reserve| &reserve.place).chain(default_output.iter().map(|output| &output.place))
+        {
+            let message = format!("`{}` has no effect without `cost = \"tokens\"`", place.key);
+            problems.report(Problem::new(Code::Shadowed, place, message));
+        }
+        return None;
+    }
+    let output = default_output.map_or(DEFAULT_OUTPUT, |output| output.value.get());
+    Some(Tokens {
+        reserve: reserve.map_or(Reserve::Auto, |reserve| reserve.value.0),
+        default_output: u32::try_from(output).unwrap_or(u32::MAX),
+    })
+}
+
+/// A long answer.
+const DEFAULT_OUTPUT: u64 = 1_024;
 
 fn slot_count(slots: Whole<1, 1_000_000>) -> u32 {
     u32::try_from(slots.get()).unwrap_or(u32::MAX)

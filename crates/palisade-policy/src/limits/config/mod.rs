@@ -2,6 +2,7 @@
 
 mod checks;
 mod compile;
+mod cost;
 mod count;
 mod exempt;
 mod overlap;
@@ -15,6 +16,7 @@ use palisade_core::{Mode, Quota, Rate, Target};
 use super::{Key, Style};
 
 pub use compile::{Compiled, compile};
+pub use cost::{RawCost, RawReserve};
 pub use count::RawCount;
 pub use exempt::{Ceiling, ExemptTarget, RawExemption};
 pub use plans::RawByPlan;
@@ -81,14 +83,22 @@ palisade_core::section! {
         /// admitted, and gives it back when its answer has ended, or the client left; a WebSocket or
         /// an event stream keeps it until it closes.
         concurrent: Option<Setting<RawByPlan<Whole<1, 1_000_000>>>>,
-        /// Units that a request costs. One, so that rates and quotas count requests.
-        cost: Setting<Whole<1, 1_000_000_000>> = 1,
+        /// Units that a request costs: one, so that rates and quotas count requests. `"tokens"` makes
+        /// them budgets of a language model's tokens: a request reserves an estimate, and what its
+        /// answer says was used is charged.
+        cost: Setting<RawCost> = 1,
+        /// Tokens that a request reserves: a number, or `auto`, a quarter of its body's bytes and what
+        /// it says its answer may take. Auto, unless said: a fixed number is wrong for most requests.
+        reserve: Option<Setting<RawReserve>>,
+        /// Tokens that an answer is taken to have if the request says nothing of it. 1024, unless
+        /// said: a long answer.
+        default_output: Option<Setting<Whole<1, 10_000_000>>>,
         /// Counts only requests with these answers, `[401, 403, 422]`, or
         /// `{ status = [401], location_contains = "error=" }`, whoever gave them but for limits. Such a
         /// request is reserved when it arrives, and clients are never told of such a limit.
         count: Option<Setting<RawCount>>,
-        /// How long an answer may take before its request counts as one of those. A minute, unless
-        /// said: longer than applications take.
+        /// How long an answer may take before what was reserved counts. A minute, unless said: longer
+        /// than applications take. Of tokens a quarter of an hour: longer than models do.
         hold: Option<Setting<Period<1_000, 3_600_000>>>,
         /// Bans who is refused by this limit again and again, `["15m", "1h", "24h"]`: first for the
         /// first length, then for the next one; the last repeats. Seven days without a ban forget

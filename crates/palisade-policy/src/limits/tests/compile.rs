@@ -94,7 +94,7 @@ fn what_can_not_be_meant_is_refused_with_a_reason() {
     check(
         vec![("verify", Value::from("x")), rate("1/m")],
         &[
-            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, count, hold, ban, ban_after, ban_within, mode)",
+            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, reserve, default_output, count, hold, ban, ban_after, ban_within, mode)",
         ],
     );
 }
@@ -224,7 +224,7 @@ fn what_counts_and_what_bans() {
     );
     check(
         vec![rate(), ("hold", Value::from("1m"))],
-        &["config.shadowed: `limits.api.hold` has no effect without `count`: nothing is reserved"],
+        &["config.shadowed: `limits.api.hold` has no effect without `count` or `cost = \"tokens\"`"],
     );
     check(vec![rate(), ("ban", list(["15m", "1h"])), ("ban_after", Value::from(16))], &[]);
     check(vec![rate(), ("ban", list([]))], &["config.out_of_range: `limits.api.ban` must have one to 8 lengths"]);
@@ -237,6 +237,34 @@ fn what_counts_and_what_bans() {
         &["config.out_of_range: `limits.api.ban_after` must be between 1 and 16"],
     );
     check(vec![rate(), ("key", Value::from("header.x")), ("count", statuses(401))], &[]);
+}
+
+#[test]
+fn budgets_of_tokens() {
+    let tokens = || ("cost", Value::from("tokens"));
+    let quota = || ("quota", Value::from("1000 per day"));
+    check(vec![tokens(), quota(), ("reserve", Value::from("auto")), ("default_output", Value::from(9))], &[]);
+    check(vec![tokens(), quota(), ("reserve", Value::from(2_000)), ("hold", Value::from("1h"))], &[]);
+    check(
+        vec![tokens(), ("concurrent", Value::from(2))],
+        &[
+            "config.missing_key: [limits.api] budgets tokens, and says neither `rate` nor `quota` (how many may be used?)",
+        ],
+    );
+    check(
+        vec![quota(), ("reserve", Value::from("auto")), ("default_output", Value::from(9))],
+        &[
+            "config.shadowed: `limits.api.reserve` has no effect without `cost = \"tokens\"`",
+            "config.shadowed: `limits.api.default_output` has no effect without `cost = \"tokens\"`",
+        ],
+    );
+    let statuses = Value::List(vec![Node::unplaced(Value::Integer(401))]);
+    check(
+        vec![tokens(), quota(), ("count", statuses)],
+        &[
+            "config.conflict: `limits.api.count` counts answers, and `cost = \"tokens\"` what they used (make it a limit of its own)",
+        ],
+    );
 }
 
 #[test]
