@@ -221,6 +221,11 @@ impl Charges {
 }
 
 impl Verdicts {
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.bans.clear();
+    }
+
     /// Whether the whole step is made.
     pub fn admit(&self) -> bool {
         self.list.iter().all(|verdict| verdict.fit == Fit::Fits) && self.bans.iter().all(|ban| *ban == Standoff::Clear)

@@ -40,8 +40,8 @@ pub fn step(
     verdicts: &mut Verdicts,
 ) -> Step {
     let monotonic = now.monotonic.as_nanos();
-    verdicts.bans = standings.iter().map(|standing| standing.ask(monotonic)).collect();
-    verdicts.list.clear();
+    verdicts.clear();
+    verdicts.bans.extend(standings.iter().map(|standing| standing.ask(monotonic)));
     for (place, charge) in charges.list.iter().enumerate() {
         let Some(state) = states.get_mut(charges.first_of(place)) else { continue };
         charge.lapse(state, now);
@@ -61,8 +61,8 @@ pub fn step(
 impl Charges {
     /// What a step would be told, each charge for itself and uncharged. Brings the states to now.
     pub fn look(&self, states: &mut [State], standings: &[Standing], now: Now, verdicts: &mut Verdicts) {
-        verdicts.bans = standings.iter().map(|standing| standing.ask(now.monotonic.as_nanos())).collect();
-        verdicts.list.clear();
+        verdicts.clear();
+        verdicts.bans.extend(standings.iter().map(|standing| standing.ask(now.monotonic.as_nanos())));
         for (charge, state) in self.list.iter().zip(states) {
             charge.lapse(state, now);
             let asked = charge.decide(state, charge.amount, now);

@@ -70,6 +70,7 @@ struct Place {
 const HELD_MAX: usize = CHARGES_MAX + BANS_MAX;
 
 /// The locks of one step.
+#[derive(Default)]
 struct Held<'a>(ArrayVec<(usize, MutexGuard<'a, Cells>), HELD_MAX>);
 
 type Places = ArrayVec<Place, CHARGES_MAX>;
@@ -87,10 +88,12 @@ impl Table {
 
     /// Makes all of `charges`, or none of them. Never waits for anything but another such step.
     pub fn take(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) {
-        let places = self.places(charges);
-        let mut held = self.hold(charges, &places);
-        let mut states = held.states(&places);
-        let mut standings = held.standings(self, charges);
+        let (mut places, mut held) = (Places::new(), Held::default());
+        let (mut states, mut standings) = (States::new(), Standings::new());
+        self.places(charges, &mut places);
+        self.hold(charges, &places, &mut held);
+        held.states(&places, &mut states);
+        held.standings(self, charges, &mut standings);
         match step(charges, &mut states, &mut standings, now, verdicts) {
             Step::Made => {
                 for (at, (place, state)) in places.iter().zip(&states).enumerate() {
@@ -104,7 +107,9 @@ impl Table {
                 for (ban, standing) in charges.bans.iter().zip(standings) {
                     held.stand(self.place(ban.key), standing, now);
                 }
-                charges.tell_uncharged(&mut held.states(&places), now, verdicts);
+                states.clear();
+                held.states(&places, &mut states);
+                charges.tell_uncharged(&mut states, now, verdicts);
             }
         }
     }
@@ -113,7 +118,7 @@ impl Table {
     pub fn settle(&self, charge: &Charge, taken: Monotonic, used: u32, now: Now) {
         let place = self.place(charge.key);
         let Some(stripe) = self.stripes.get(place.stripe) else { return };
-        let mut held: Held<'_> = Held(ArrayVec::new());
+        let mut held = Held::default();
         held.0.push((place.stripe, stripe.lock()));
         let mut state = held.state(place);
         settle(charge, &mut state, taken, used, now);
@@ -122,17 +127,21 @@ impl Table {
 
     /// What is kept of each counter, and how each charge would be told uncharged. Changes nothing.
     pub fn inspect(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) -> Vec<State> {
-        let places = self.places(charges);
-        let mut held = self.hold(charges, &places);
-        let mut states = held.states(&places);
-        charges.look(&mut states, &held.standings(self, charges), now, verdicts);
+        let (mut places, mut held) = (Places::new(), Held::default());
+        let (mut states, mut standings) = (States::new(), Standings::new());
+        self.places(charges, &mut places);
+        self.hold(charges, &places, &mut held);
+        held.states(&places, &mut states);
+        held.standings(self, charges, &mut standings);
+        charges.look(&mut states, &standings, now, verdicts);
         states.into_iter().collect()
     }
 
     /// Forgets what was spent, and the bans.
     pub fn reset(&self, charges: &Charges) {
-        let places = self.places(charges);
-        let mut held = self.hold(charges, &places);
+        let (mut places, mut held) = (Places::new(), Held::default());
+        self.places(charges, &mut places);
+        self.hold(charges, &places, &mut held);
         for place in places {
             held.clear(place);
         }
@@ -154,8 +163,11 @@ impl Table {
         })
     }
 
-    fn places(&self, charges: &Charges) -> Places {
-        charges.list.iter().map(|charge| self.place(charge.key)).collect()
+    // These lists have room for the largest step. They are filled where they are: to move one costs
+    // more than all that is done with it.
+
+    fn places(&self, charges: &Charges, places: &mut Places) {
+        places.extend(charges.list.iter().map(|charge| self.place(charge.key)));
     }
 
     /// The lower half of the hash picks stripe (its last bits) and bucket (its first bits), the
@@ -167,20 +179,19 @@ impl Table {
     }
 
     /// Locks the stripes of a step, in ascending order.
-    fn hold(&self, charges: &Charges, places: &[Place]) -> Held<'_> {
-        let mut order: ArrayVec<usize, HELD_MAX> = places.iter().map(|place| place.stripe).collect();
+    fn hold<'a>(&'a self, charges: &Charges, places: &[Place], held: &mut Held<'a>) {
+        let mut order: ArrayVec<usize, HELD_MAX> = ArrayVec::new();
+        order.extend(places.iter().map(|place| place.stripe));
         order.extend(charges.bans.iter().map(|ban| self.place(ban.key).stripe));
         order.sort_unstable();
-        let mut held = ArrayVec::new();
         let mut last = None;
         for stripe in order {
             if last.replace(stripe) != Some(stripe)
                 && let Some(lock) = self.stripes.get(stripe)
             {
-                held.push((stripe, lock.lock()));
+                held.0.push((stripe, lock.lock()));
             }
         }
-        Held(held)
     }
 }
 
@@ -218,16 +229,16 @@ impl Held<'_> {
         State { cell: cells.bucket(place.bucket).map(|bucket| bucket.find(place.tag)).unwrap_or_default(), pending }
     }
 
-    fn states(&mut self, places: &[Place]) -> States {
-        places.iter().map(|place| self.state(*place)).collect()
+    fn states(&mut self, places: &[Place], states: &mut States) {
+        states.extend(places.iter().map(|place| self.state(*place)));
     }
 
-    fn standings(&mut self, table: &Table, charges: &Charges) -> Standings {
+    fn standings(&mut self, table: &Table, charges: &Charges, standings: &mut Standings) {
         let standing = |key| {
             let place = table.place(key);
             self.cells(place.stripe).map(|cells| cells.beside.standing(place.key)).unwrap_or_default()
         };
-        charges.bans.iter().map(|ban| ban.key).map(standing).collect()
+        standings.extend(charges.bans.iter().map(|ban| ban.key).map(standing));
     }
 
     fn put(&mut self, place: Place, state: State, now: Now) {

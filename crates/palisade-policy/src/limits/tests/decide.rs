@@ -24,6 +24,21 @@ fn one_address() {
     assert_eq!(gate.get("/api/x"), "allow \"api\";r=0;t=120");
 }
 
+/// Scenario 3: refusals cost nothing.
+#[test]
+fn a_thousand_refusals_delay_nobody() {
+    let mut gate = five();
+    for _ in 0..5 {
+        gate.get("/api/x");
+    }
+    gate.now = 119_999_000_000;
+    for _ in 0..1_000 {
+        assert_eq!(gate.get("/api/x"), "429 limits.rate, violated api, retry after 1ms \"api\";r=0;t=1");
+    }
+    gate.now = 120 * SECOND;
+    assert!(gate.get("/api/x").starts_with("allow"));
+}
+
 /// Scenario 10.
 #[test]
 fn the_ladder_is_told_when_it_refuses() {
