@@ -119,7 +119,7 @@ fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
     let status = answer.status;
     drop(answer);
     let record: Record = closed.take()?;
-    let steps = record.policies.iter().map(|asked| Step::new(asked, &questions)).collect();
+    let steps = Step::all(&record.policies, &questions);
     Some(Story { record, steps, ending, edge_detail, status, head: added(&head) })
 }
 

@@ -37,10 +37,18 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Tells one entry of the record, with what its question says about itself.
-    pub(super) fn new(asked: &Asked, questions: &[Question]) -> Self {
-        let question =
-            questions.iter().find(|one| (one.name, one.stage, one.mode) == (asked.policy, asked.stage, asked.mode));
+    /// Tells the entries of a record, each with what its question says about itself. Both are in the
+    /// order in which they were asked, and one policy may ask more than one question.
+    pub(super) fn all(asked: &[Asked], questions: &[Question]) -> Vec<Self> {
+        let mut rest = questions.iter();
+        let mut step = |asked: &Asked| {
+            let is_its = |one: &&Question| (one.name, one.stage, one.mode) == (asked.policy, asked.stage, asked.mode);
+            Self::new(asked, rest.find(is_its))
+        };
+        asked.iter().map(&mut step).collect()
+    }
+
+    fn new(asked: &Asked, question: Option<&Question>) -> Self {
         let (answer, reason, why) = match &asked.answer {
             Answer::Allow(note) => ("allow", None, note.as_deref().unwrap_or_default().to_owned()),
             Answer::Respond => ("respond", None, String::new()),
