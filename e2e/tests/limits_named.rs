@@ -320,3 +320,16 @@ async fn a_gateway_of_ones_own_believes_no_such_field() {
     assert_eq!(send(&gateway, "GET /", claim).await.status, 200);
     assert_eq!(send(&gateway, "GET /", claim).await.status, 429);
 }
+
+#[tokio::test]
+async fn files_of_pages_have_a_limit_of_their_own() {
+    let upstream = Upstream::start(|_| Answer::ok("ok")).unwrap();
+    let config = format!("[app]\nupstream = \"{}\"\n[limits]\nper_ip = \"1/d\"\nassets = \"2/d\"\n", upstream.url());
+    let gateway = Launch::config(config).start().await;
+    for expected in [200, 200, 429] {
+        assert_eq!(gateway.get("/_next/static/chunks/main.js").await.status, expected);
+    }
+    let refused = gateway.get("/_next/static/x.css").await;
+    assert_eq!(refused.problem()["violated-policies"], json!(["assets"]));
+    assert_eq!([gateway.get("/").await.status, gateway.get("/_next/other").await.status], [200, 429]);
+}

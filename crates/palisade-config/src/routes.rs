@@ -20,6 +20,9 @@ const OWN: [(&str, Kind); 4] = [
     ("/.palisade/**", Kind::Own),
 ];
 
+/// Where the build of Next.js puts files that belong to pages: they are many, and never change.
+const ASSETS: &str = "/_next/static/**";
+
 /// The table, and the settings that its routes point to.
 pub(crate) fn compile(
     overrides: Vec<Overrides>,
@@ -38,6 +41,11 @@ pub(crate) fn compile(
     report_twins(overrides.iter().map(|route| &route.pattern), problems);
     report_twins(labels.iter(), problems);
 
+    let assets = Pattern::parse(ASSETS).ok();
+    let kind = |pattern: &Pattern| {
+        let is_asset = assets.as_ref().is_some_and(|assets| assets.is_same_path(pattern));
+        if is_asset { Kind::Asset } else { Kind::default() }
+    };
     let treatment = |settings: usize, forwarding: &Forwarding| Treatment {
         kind: Kind::default(),
         questions: Arc::clone(questions),
@@ -46,20 +54,24 @@ pub(crate) fn compile(
         settings: u16::try_from(settings).unwrap_or(0),
     };
     let mut routes = Vec::with_capacity(total);
-    for label in labels {
-        let is_route = overrides.iter().any(|route| route.pattern.value.is_same_path(&label.value));
+    let is_named = |assets: &Pattern| labels.iter().any(|label| label.value.is_same_path(assets));
+    let unnamed = assets.clone().filter(|assets| !is_named(assets));
+    for label in labels.into_iter().map(|label| label.value).chain(unnamed) {
+        let is_route = overrides.iter().any(|route| route.pattern.value.is_same_path(&label));
         if !is_route {
-            let settings = settings_of(&label.value, &overrides);
+            let settings = settings_of(&label, &overrides);
             let forwarding =
                 settings.and_then(|index| overrides.get(index)).map_or(&default, |route| &route.forwarding);
-            let treatment = treatment(settings.map_or(0, |index| index + 1), forwarding);
-            routes.push((label.value, treatment));
+            let kind = kind(&label);
+            let treatment = Treatment { kind, ..treatment(settings.map_or(0, |index| index + 1), forwarding) };
+            routes.push((label, treatment));
         }
     }
     let mut further = Vec::with_capacity(overrides.len());
     for Overrides { pattern, forwarding } in overrides {
         further.push(forwarding);
-        routes.push((pattern.value, treatment(further.len(), &forwarding)));
+        let kind = kind(&pattern.value);
+        routes.push((pattern.value, Treatment { kind, ..treatment(further.len(), &forwarding) }));
     }
     for (pattern, kind) in OWN {
         if let Ok(pattern) = Pattern::parse(pattern) {

@@ -12,6 +12,8 @@ use crate::{Mode, Stage};
 pub struct Item {
     /// The limit's name in config and labels, `api`.
     pub limit: Box<str>,
+    /// Its place in the config, by which clients are told.
+    pub place: u16,
     /// What clients are told: the limit's name, perhaps with what is bounded, `api/quota`.
     pub name: Box<str>,
     /// When it is asked.

@@ -13,8 +13,15 @@ use palisade_core::{
 pub(crate) fn tally(limit: &str, mode: Mode, said: Said, remaining: u32) -> Tally {
     let rate = Rate::new(300, Duration::from_secs(60), 300).unwrap();
     let (key, shown) = ("ip".into(), Shown::Always);
-    let item =
-        Item { limit: limit.into(), name: limit.into(), stage: Stage::Shed, key, bound: Bound::Rate(rate), shown };
+    let item = Item {
+        limit: limit.into(),
+        place: 0,
+        name: limit.into(),
+        stage: Stage::Shed,
+        key,
+        bound: Bound::Rate(rate),
+        shown,
+    };
     Tally { item: item.into(), mode, said, remaining, next_unit: None }
 }
 

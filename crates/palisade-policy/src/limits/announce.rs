@@ -64,7 +64,16 @@ impl Dress for Announce {
         if self.style != Style::Off {
             tokens(view.limits.iter().filter(|tally| is_budget(tally)), edits);
         }
-        let told = || view.limits.iter().filter(is_told);
+        // Those of a later stage may stand before others in the config. Mostly none do.
+        let mut sorted = Vec::new();
+        let limits: &[Tally] = if view.limits.is_sorted_by_key(|tally| tally.item.place) {
+            view.limits
+        } else {
+            sorted.extend_from_slice(view.limits);
+            sorted.sort_by_key(|tally: &Tally| tally.item.place);
+            &sorted
+        };
+        let told = || limits.iter().filter(is_told);
         if told().next().is_none() {
             return;
         }

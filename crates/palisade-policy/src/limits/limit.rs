@@ -94,7 +94,15 @@ impl Items {
             Prefix::Wider => Shown::Refusing,
         };
         self.0.push(Owned {
-            item: Arc::new(Item { limit: spec.name.clone(), name, stage: spec.stage(), key, bound, shown }),
+            item: Arc::new(Item {
+                limit: spec.name.clone(),
+                place: spec.place,
+                name,
+                stage: spec.stage(),
+                key,
+                bound,
+                shown,
+            }),
             limit,
             prefix,
         });

@@ -24,6 +24,8 @@ use crate::inbound::MethodOverride;
 pub struct Spec {
     /// Its name. The same name is the same counters.
     pub name: Box<str>,
+    /// Its place among all limits, as the config has them.
+    pub place: u16,
     /// Which requests it is on.
     pub scope: Scope,
     /// Whose requests count together.
@@ -87,6 +89,7 @@ impl Spec {
     pub fn per_ip(rate: Rate, mode: Mode) -> Self {
         Self {
             name: "per_ip".into(),
+            place: 0,
             scope: Scope::Everything,
             key: Key::new([super::Part::Ip]),
             cost: 1,

@@ -88,7 +88,8 @@ pub fn compile(
     placed.retain(|placed| placed.spec.mode != Mode::Off);
     let place = written.map_or_else(|| "default".into(), |place| context.describe(&place));
     let settings = Settings { ladder, style: headers.value, overrides, seed: context.seed, place };
-    let specs = placed.into_iter().map(|placed| placed.spec).collect();
+    // There are at most 64.
+    let specs = (0..).zip(placed).map(|(place, placed)| Spec { place, ..placed.spec }).collect();
     // What is too fast was reported with its place.
     Compiled { questions: questions(specs, &settings).unwrap_or_default(), table }
 }
@@ -105,6 +106,8 @@ impl Own {
         let key = Key::new([Part::Ip]);
         Spec {
             name: name.into(),
+            // It is known when all of them are.
+            place: 0,
             scope,
             key,
             cost: 1,

@@ -35,7 +35,7 @@ palisade_core::section! {
         /// Requests per user, the same for all or by plan; of anonymous clients per address. Off,
         /// since only you know your plans.
         per_user: Setting<OrOff<RawByPlan<Rate>>> = "off",
-        /// Requests per client address to routes of assets, in place of `per_ip` and `per_user`. The
+        /// Requests per client address to routes of assets (`/_next/static/**`), in place of `per_ip` and `per_user`. The
         /// default is ten times that of `per_ip`, because a page has many parts.
         assets: Setting<OrOff<Rate>> = "3000/m",
         /// Preflights of CORS per client address. They count here alone, unless a limit's `on` names

@@ -60,6 +60,17 @@ fn one_limit_is_told_where_there_is_room_for_one() {
 }
 
 #[test]
+fn limits_are_told_in_the_order_of_the_config() {
+    let limit = |key: &str| table([("key", Value::from(key)), ("rate", Value::from("9/m"))]);
+    let entries = [("per_ip", Value::from("9/m")), ("late", limit("user")), ("early", limit("ip"))];
+    let passed = Gate::new(entries).pass("GET / HTTP/1.1", "192.0.2.1", 200, &HeaderMap::new());
+    let names: Vec<_> = passed.tallies.iter().map(|tally| &*tally.item.name).collect();
+    assert_eq!(names, ["per_ip", "early", "late"], "as they were asked");
+    let told = r#""per_ip";r=8;t=7, "late";r=8;t=7, "early";r=8;t=7"#;
+    assert_eq!(passed.field("ratelimit").as_deref(), Some(told));
+}
+
+#[test]
 fn an_applications_own_stay() {
     let own = r#""app";r=5"#;
     let fields = told("ietf", "/other", &[("ratelimit", own)]);
