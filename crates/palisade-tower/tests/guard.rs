@@ -10,7 +10,7 @@ use palisade_core::record::Answer;
 use palisade_core::{Mode, Reason, Stage};
 use palisade_tower::guard::{Notes, REQUEST_STAGES, Ruling};
 use palisade_tower::held::Held;
-use policies::{Case, Names, Say, Spend, Stamp, Upper, Word, question};
+use policies::{Case, Hold, Names, Say, Spend, Stamp, Upper, Word, question};
 
 #[tokio::test]
 async fn questions_are_asked_in_their_order_until_one_refuses() {
@@ -61,6 +61,22 @@ async fn a_meter_is_charged_until_its_bucket_is_empty() {
         assert!(matches!(case.ask(Notes::Brief, "").await, Ruling::Pass));
     }
     assert!(matches!(case.ask(Notes::Brief, "").await, Ruling::Refuse(_)));
+}
+
+#[tokio::test]
+async fn what_is_reserved_is_given_back_when_all_is_dropped() {
+    let mut case = Case::new(vec![question("hold", Stage::Shed, Mode::Enforce, Hold::one())]);
+    assert!(matches!(case.ask(Notes::Brief, "").await, Ruling::Pass));
+    assert!(matches!(case.ask(Notes::Brief, "").await, Ruling::Refuse(_)), "the slot is taken");
+    case.passage = Default::default();
+    assert!(matches!(case.ask(Notes::Brief, "").await, Ruling::Pass));
+}
+
+#[tokio::test]
+async fn more_than_a_step_holds_is_never_charged() {
+    let mut case = Case::new(vec![question("hold", Stage::Shed, Mode::Enforce, Hold::too_many())]);
+    case.ask(Notes::Brief, "").await;
+    assert_eq!(format!("{:?}", case.passage.reservations), "[]");
 }
 
 #[tokio::test]

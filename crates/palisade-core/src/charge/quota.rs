@@ -72,7 +72,9 @@ impl Quota {
             // The clock was set back: the later window goes on.
             Some((per, known, count)) if per == self.per && known >= end => (known, count),
             // Another window was configured: what was used in the old one stays used.
-            Some((per, known, count)) if per != self.per && known * MINUTE_NS > utc.as_nanos() => (end, count),
+            Some((per, known, count)) if per != self.per && known.saturating_mul(MINUTE_NS) > utc.as_nanos() => {
+                (end, count)
+            }
             Some(_) | None => (end, 0),
         }
     }
@@ -89,7 +91,7 @@ impl Quota {
             (false, _) => Fit::Spent,
         };
         let taken = u64::from(count) + reserved + if fit == Fit::Fits { u64::from(amount) } else { 0 };
-        let ends = Duration::from_nanos((end * MINUTE_NS).saturating_sub(utc.as_nanos()));
+        let ends = Duration::from_nanos(end.saturating_mul(MINUTE_NS).saturating_sub(utc.as_nanos()));
         Verdict {
             fit,
             remaining: u32::try_from(max.saturating_sub(taken)).unwrap_or(u32::MAX),

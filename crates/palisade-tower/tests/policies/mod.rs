@@ -181,6 +181,34 @@ impl Meter for Spend {
     fn tell(&self, _: Mode, _: &Charges, _: &Verdicts, _: &mut Vec<Tally>) {}
 }
 
+/// Meter: so many slots of a counter that has one, each with a counter of its own.
+pub(crate) struct Hold(u128);
+
+impl Hold {
+    pub(crate) fn one() -> Policy {
+        Policy::Meter(Arc::new(Self(1)))
+    }
+
+    pub(crate) fn too_many() -> Policy {
+        Policy::Meter(Arc::new(Self(1_000)))
+    }
+}
+
+impl Meter for Hold {
+    fn charges(&self, _: &View<'_>, charges: &mut Charges) {
+        for key in 0..self.0 {
+            let spend = palisade_core::Spend::Now;
+            charges.push(Charge { item: 0, key: KeyHash(key), bound: Bound::Slots(1), amount: 1, spend });
+        }
+    }
+
+    fn decide(&self, _: &View<'_>, _: &Charges, verdicts: &Verdicts) -> Decision {
+        if verdicts.admit() { Decision::allow() } else { Decision::refuse(Reason::LimitsConcurrent) }
+    }
+
+    fn tell(&self, _: Mode, _: &Charges, _: &Verdicts, _: &mut Vec<Tally>) {}
+}
+
 /// Recall: somebody who must be known.
 #[derive(Clone)]
 pub(crate) struct Names(&'static str);

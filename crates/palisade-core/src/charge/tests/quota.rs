@@ -106,6 +106,21 @@ fn a_cell_tells_its_end_without_its_limit() {
 }
 
 #[test]
+fn the_end_of_time_does_no_harm() {
+    for per in Calendar::ALL {
+        for word in [0, 1 << 63, u64::MAX, u64::MAX >> 1] {
+            for now in [0, u64::MAX] {
+                let bound = Bound::Quota(Quota::new(u32::MAX, per).unwrap());
+                let mut counter = Counter { state: State { cell: Cell::from_word(word), ..State::default() } };
+                counter.charge(charge(bound, u32::MAX, Spend::Now), at(now));
+                counter.settle(charge(bound, 1, reserve(1)), at(0), u32::MAX, at(now));
+                counter.state.cell.left(at(now));
+            }
+        }
+    }
+}
+
+#[test]
 fn quotas_are_ordered_by_their_pace() {
     let pace = |count, per| Quota::new(count, per).unwrap().pace();
     assert!(pace(1, Calendar::Hour) < pace(25, Calendar::Day));
