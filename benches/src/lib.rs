@@ -9,6 +9,7 @@ pub mod client;
 pub mod events;
 pub mod head;
 pub mod histogram;
+pub mod limiter;
 pub mod options;
 pub mod socket;
 mod tls;

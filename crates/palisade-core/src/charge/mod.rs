@@ -226,6 +226,11 @@ impl Verdicts {
         self.bans.clear();
     }
 
+    /// Whether any charge would fit by itself.
+    pub fn any_fits(&self) -> bool {
+        self.list.iter().any(|verdict| verdict.fit == Fit::Fits)
+    }
+
     /// Whether the whole step is made.
     pub fn admit(&self) -> bool {
         self.list.iter().all(|verdict| verdict.fit == Fit::Fits) && self.bans.iter().all(|ban| *ban == Standoff::Clear)

@@ -1,22 +1,19 @@
 //! One bucket of the table: eight cells in two lines of cache.
 //!
-//! A cell is a tag and a word. The tags come first, so that a search touches one line. A word tells
-//! by itself when it may be forgotten ([`Cell`]): a counter that has melted, or whose window is over,
-//! is as good as none. No timer, sweep or length of life is needed.
+//! A cell is a tag and a word, side by side, so that a counter found in the first half costs one line.
+//! A word tells by itself when it may be forgotten ([`Cell`]): a counter that has melted, or whose
+//! window is over, is as good as none. No timer, sweep or length of life is needed.
 
 use palisade_core::Now;
 use palisade_core::charge::Cell;
 
-/// Words of one bucket: eight tags, then the eight counters that belong to them.
-pub(super) const WORDS: usize = 2 * CELLS;
 /// Cells of one bucket.
 pub(super) const CELLS: usize = 8;
+/// Words of one bucket.
+pub(super) const WORDS: usize = 2 * CELLS;
 
-/// A view of one bucket's words.
-pub(super) struct Bucket<'a> {
-    tags: &'a mut [u64],
-    cells: &'a mut [u64],
-}
+/// A view of one bucket: tags, each with the counter that belongs to it.
+pub(super) struct Bucket<'a>(&'a mut [[u64; 2]]);
 
 /// Where a counter was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +31,13 @@ pub(super) enum Placed {
 impl<'a> Bucket<'a> {
     /// The bucket in `words`, of which there are [`WORDS`].
     pub(super) fn new(words: &'a mut [u64]) -> Self {
-        let (tags, cells) = words.split_at_mut(words.len().min(CELLS));
-        Self { tags, cells }
+        Self(words.as_chunks_mut().0)
     }
 
     /// The counter under `tag`; empty if there is none.
     pub(super) fn find(&self, tag: u64) -> Cell {
-        let place = self.tags.iter().position(|&other| other == tag);
-        Cell::from_word(place.and_then(|place| self.cells.get(place)).copied().unwrap_or(0))
+        let known = self.0.iter().find(|[other, _]| *other == tag);
+        Cell::from_word(known.map_or(0, |[_, word]| *word))
     }
 
     /// Keeps the counter under `tag`.
@@ -49,31 +45,25 @@ impl<'a> Bucket<'a> {
     /// A full bucket gives up the counter nearest to its end: a flood of new keys evicts its own,
     /// and a key that is used up goes last. Evicting by age instead would let a flood free it.
     pub(super) fn put(&mut self, tag: u64, counter: Cell, now: Now) -> Placed {
-        let known = self.tags.iter().position(|&other| other == tag);
-        let place = known.or_else(|| {
-            let left = |word: u64| Cell::from_word(word).left(now);
-            let nearest = self.cells.iter().enumerate().min_by_key(|&(_, &word)| left(word));
-            nearest.map(|(place, _)| place)
-        });
-        let Some((cell_tag, cell)) = place.and_then(|at| Some((self.tags.get_mut(at)?, self.cells.get_mut(at)?)))
-        else {
+        if let Some([_, word]) = self.0.iter_mut().find(|[other, _]| *other == tag) {
+            *word = counter.word();
             return Placed::Updated;
-        };
-        let placed = match *cell_tag {
-            _ if known.is_some() => Placed::Updated,
-            0 => Placed::Fresh,
-            _ if Cell::from_word(*cell).left(now) == 0 => Placed::Reused,
+        }
+        let left = |word: u64| Cell::from_word(word).left(now);
+        let Some(nearest) = self.0.iter_mut().min_by_key(|[_, word]| left(*word)) else { return Placed::Updated };
+        let placed = match *nearest {
+            [0, _] => Placed::Fresh,
+            [_, word] if left(word) == 0 => Placed::Reused,
             _ => Placed::Evicted,
         };
-        (*cell_tag, *cell) = (tag, counter.word());
+        *nearest = [tag, counter.word()];
         placed
     }
 
     /// Empties the counter under `tag`. Its cell stays its own until another one takes it.
     pub(super) fn clear(&mut self, tag: u64) {
-        let place = self.tags.iter().position(|&other| other == tag);
-        if let Some(cell) = place.and_then(|place| self.cells.get_mut(place)) {
-            *cell = Cell::EMPTY.word();
+        if let Some([_, word]) = self.0.iter_mut().find(|[other, _]| *other == tag) {
+            *word = Cell::EMPTY.word();
         }
     }
 }

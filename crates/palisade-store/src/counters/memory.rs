@@ -70,7 +70,6 @@ struct Place {
 const HELD_MAX: usize = CHARGES_MAX + BANS_MAX;
 
 /// The locks of one step.
-#[derive(Default)]
 struct Held<'a>(ArrayVec<(usize, MutexGuard<'a, Cells>), HELD_MAX>);
 
 type Places = ArrayVec<Place, CHARGES_MAX>;
@@ -88,8 +87,10 @@ impl Table {
 
     /// Makes all of `charges`, or none of them. Never waits for anything but another such step.
     pub fn take(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) {
-        let (mut places, mut held) = (Places::new(), Held::default());
-        let (mut states, mut standings) = (States::new(), Standings::new());
+        let mut places = Places::new();
+        let mut held = Held(ArrayVec::new_const());
+        let mut states = States::new();
+        let mut standings = Standings::new();
         self.places(charges, &mut places);
         self.hold(charges, &places, &mut held);
         held.states(&places, &mut states);
@@ -104,12 +105,14 @@ impl Table {
                 }
             }
             Step::Refused => {
-                for (ban, standing) in charges.bans.iter().zip(standings) {
+                for (ban, standing) in charges.bans.iter().zip(standings.drain(..)) {
                     held.stand(self.place(ban.key), standing, now);
                 }
-                states.clear();
-                held.states(&places, &mut states);
-                charges.tell_uncharged(&mut states, now, verdicts);
+                if verdicts.any_fits() {
+                    states.clear();
+                    held.states(&places, &mut states);
+                    charges.tell_uncharged(&mut states, now, verdicts);
+                }
             }
         }
     }
@@ -118,7 +121,7 @@ impl Table {
     pub fn settle(&self, charge: &Charge, taken: Monotonic, used: u32, now: Now) {
         let place = self.place(charge.key);
         let Some(stripe) = self.stripes.get(place.stripe) else { return };
-        let mut held = Held::default();
+        let mut held = Held(ArrayVec::new_const());
         held.0.push((place.stripe, stripe.lock()));
         let mut state = held.state(place);
         settle(charge, &mut state, taken, used, now);
@@ -127,8 +130,10 @@ impl Table {
 
     /// What is kept of each counter, and how each charge would be told uncharged. Changes nothing.
     pub fn inspect(&self, charges: &Charges, now: Now, verdicts: &mut Verdicts) -> Vec<State> {
-        let (mut places, mut held) = (Places::new(), Held::default());
-        let (mut states, mut standings) = (States::new(), Standings::new());
+        let mut places = Places::new();
+        let mut held = Held(ArrayVec::new_const());
+        let mut states = States::new();
+        let mut standings = Standings::new();
         self.places(charges, &mut places);
         self.hold(charges, &places, &mut held);
         held.states(&places, &mut states);
@@ -139,7 +144,8 @@ impl Table {
 
     /// Forgets what was spent, and the bans.
     pub fn reset(&self, charges: &Charges) {
-        let (mut places, mut held) = (Places::new(), Held::default());
+        let mut places = Places::new();
+        let mut held = Held(ArrayVec::new_const());
         self.places(charges, &mut places);
         self.hold(charges, &places, &mut held);
         for place in places {
@@ -164,7 +170,7 @@ impl Table {
     }
 
     // These lists have room for the largest step. They are filled where they are: to move one costs
-    // more than all that is done with it.
+    // more than all that is done with it, also from one side of an assignment to the other.
 
     fn places(&self, charges: &Charges, places: &mut Places) {
         places.extend(charges.list.iter().map(|charge| self.place(charge.key)));

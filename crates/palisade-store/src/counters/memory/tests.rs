@@ -149,7 +149,7 @@ fn a_lock_whose_holder_died_still_opens() {
     charges.push(one(neighbour(1), 1));
     std::thread::scope(|scope| {
         let died = scope.spawn(|| {
-            let (mut places, mut held) = (Places::new(), Held::default());
+            let (mut places, mut held) = (Places::new(), Held(ArrayVec::new_const()));
             table.places(&charges, &mut places);
             table.hold(&charges, &places, &mut held);
             panic!("on purpose, while the lock is held");
