@@ -38,6 +38,8 @@ Tasks of this repository.
   cargo xtask bench instructions             count instructions for one request, beside the recorded count
       [--palisade FILE]                      count this binary, which should have its symbols
       [--write]                              record the count in benches/instructions.txt
+  cargo xtask bench limits                   measure decisions of limits beside governor
+      [--rounds 3] [--write]                 put the table into docs/benchmarks.md
   cargo xtask soak                           send mixed requests for a long time and watch the memory
       [--requests 10000000] [--seed NUMBER] [--palisade FILE]
 ";

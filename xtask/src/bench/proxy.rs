@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::instructions::recorded_total;
 use super::load::{Sample, words};
 use super::machine::{self, Cores};
+use super::page::Page;
 use super::peers::Peer;
 use super::process::{Place, Running};
 use super::results::Results;
@@ -14,7 +15,7 @@ use super::sets::{Measure, Set};
 use super::stand::{Rest, Stand, ask, build};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use crate::root::{Root, read, write};
+use crate::root::{Root, write};
 
 /// What was asked for.
 struct Options {
@@ -28,19 +29,17 @@ struct Options {
     rest: Rest,
     palisade: Option<PathBuf>,
     json: Option<PathBuf>,
-    page: Page,
+    table: Table,
 }
 
 /// What becomes of the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Page {
+enum Table {
     Print,
     Write,
 }
 
-const PAGE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- bench: begin -->\n";
-const END: &str = "<!-- bench: end -->";
+const RESULTS: Page = Page { begin: "<!-- bench: begin -->\n", end: "<!-- bench: end -->" };
 
 /// Before the first round, so that every connection, buffer and table is there.
 const WARM_SECONDS: f64 = 1.0;
@@ -79,14 +78,9 @@ pub(crate) fn run(root: &Root, arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &options.json {
         write(path, &format!("{:#}\n", results.to_json()))?;
     }
-    match options.page {
-        Page::Print => println!("{text}"),
-        Page::Write => {
-            let path = root.join(PAGE);
-            let page = replace(&read(&path)?, &text);
-            write(&path, &page.ok_or_else(|| Failure::Found(format!("{PAGE} has lost its marks")))?)?;
-            println!("wrote {PAGE}");
-        }
+    match options.table {
+        Table::Print => println!("{text}"),
+        Table::Write => RESULTS.write(root, &text)?,
     }
     Ok(())
 }
@@ -108,14 +102,14 @@ impl Options {
             rest: if arguments.flag("--wake") { Rest::Asleep } else { Rest::Spinning },
             palisade: arguments.value("--palisade")?,
             json: arguments.value("--json")?,
-            page: if arguments.flag("--write") { Page::Write } else { Page::Print },
+            table: if arguments.flag("--write") { Table::Write } else { Table::Print },
         };
         arguments.end()?;
         let counts = [options.rounds, options.connections, options.idle_connections, options.rate as usize];
         if counts.contains(&0) || options.seconds.is_nan() || options.seconds < 0.1 {
             return Err(Failure::Usage("rounds, connections, rate and seconds must be more than nothing".to_owned()));
         }
-        if options.page == Page::Write && options.palisade.is_some() {
+        if options.table == Table::Write && options.palisade.is_some() {
             return Err(Failure::Usage("what is written has to be about what the repository builds".to_owned()));
         }
         Ok(options)
@@ -250,23 +244,9 @@ fn command_line(typed: impl Iterator<Item = String>) -> String {
     format!("`{}`", words.join(" "))
 }
 
-/// The page with other results between its marks. `None` if it has none.
-fn replace(page: &str, results: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{results}{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_is_between_the_marks_is_replaced() {
-        let page = format!("# Page\n\n{BEGIN}old\n{END}\nrest\n");
-        assert_eq!(replace(&page, "new\n"), Some(format!("# Page\n\n{BEGIN}new\n{END}\nrest\n")));
-        assert_eq!(replace("# Page\n", "new\n"), None);
-    }
 
     #[test]
     fn the_command_says_nothing_about_files() {
