@@ -58,7 +58,7 @@ pub(crate) fn compile(
     }
     let mut further = Vec::with_capacity(overrides.len());
     for Overrides { pattern, forwarding } in overrides {
-        further.push(forwarding);
+        further.push((pattern.value.clone(), forwarding));
         routes.push((pattern.value, treatment(further.len(), &forwarding)));
     }
     for (pattern, kind) in OWN {

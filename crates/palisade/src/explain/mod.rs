@@ -1,5 +1,6 @@
 //! `palisade explain`: what would happen to a request, what a code means, what a key does.
 
+mod changes;
 mod request;
 mod story;
 
