@@ -42,7 +42,7 @@ pub use app::{
 pub use diff::{Change, diff, restart_keys};
 pub use document::Effective;
 pub use inputs::{Environment, Inputs, Secrets, locate};
-pub use load::{Seed, load};
+pub use load::{Seed, examine, load};
 pub use log::Log;
 pub use performance::{AcceptTrace, Performance};
 pub use reference::{KeyDoc, key_doc, reference};

@@ -40,6 +40,6 @@ pub mod tick;
 pub mod tls;
 pub mod worker;
 
-pub use check::check;
+pub use check::{check, load};
 pub use drain::Ended;
 pub use process::{Process, Read, StartError};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use palisade_config::{Inputs, Report, Seed, Snapshot, load};
+use palisade_config::{Inputs, Report, Seed, Snapshot};
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
 use palisade_telemetry::{Telemetry, TelemetryError};
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use crate::accept::Door;
 use crate::admin::{Admin, Ask};
+use crate::check::load;
 use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
