@@ -113,3 +113,63 @@ async fn what_depends_on_the_answer_is_not_promised() {
     assert!(!always.contains("content-security-policy-report-only"), "{text}");
     assert!(on_pages.contains("content-security-policy-report-only: "), "{text}");
 }
+
+/// The output of `explain` where there is no file, with its exit code.
+fn without_file(arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), arguments);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn every_command_that_check_prints_works_as_it_is_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[app]\nupsteam = \"http://127.0.0.1:3000\"\nworkers = \"four\"\n\
+        [app.route.\"/api/*\".timeouts]\nrespons = \"1s\"\n[app.route.\"/it's\"]\nmax_boddy = \"1MiB\"\n[limits]\nper_ip = 3\n";
+    std::fs::write(folder.path().join("palisade.toml"), text).unwrap();
+    let output = Command::new(binary()).arg("check").current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let commands: Vec<_> = said.lines().filter_map(|line| line.trim().strip_prefix("help: palisade ")).collect();
+    assert_eq!(commands.len(), 5, "{said}");
+    for command in commands {
+        let typed = format!("'{}' {command}", binary().display());
+        let output = Command::new("sh").args(["-c", &typed]).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_table_lists_its_keys_and_an_unknown_word_what_is_near() {
+    for (what, expected) in [
+        ("limits", "limits.per_ip"),
+        ("app", "app.upstream"),
+        ("app.timeouts", "app.timeouts.response"),
+        ("app.route", "app.route.<pattern>.max_body"),
+    ] {
+        let (code, said) = without_file(&[what]);
+        assert!(code == Some(0) && said.contains(expected), "{what}: {said}");
+    }
+    for (what, expected) in [
+        ("limits.perip", "palisade explain limits.per_ip"),
+        ("limit.per_ip", "palisade explain limits.per_ip"),
+        ("per_ip", "palisade explain limits.per_ip"),
+        ("http.unkown_host", "palisade explain http.unknown_host"),
+        ("config.unknown_keys", "palisade explain config.unknown_key"),
+        ("app.route.\"/a\".max_boddy", "palisade explain 'app.route.\"/a\".max_body'"),
+    ] {
+        let (code, said) = without_file(&[what]);
+        assert!(code == Some(2) && said.contains(expected), "{what}: {said}");
+    }
+}
+
+#[test]
+fn without_a_file_the_next_step_is_what_was_typed() {
+    let (code, said) = without_file(&["POST /x"]);
+    assert!(code == Some(3) && said.contains("palisade explain 'POST /x' --config FILE"), "{said}");
+    assert!(!said.contains("palisade run"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(binary()).arg("check").current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("palisade check --config FILE"), "{said}");
+}

@@ -12,10 +12,7 @@ use crate::{print, source};
 pub(crate) fn run(check: &Check) -> Exit {
     let inputs = match source::inputs(&check.source, None) {
         Ok(inputs) => inputs.secrets(if check.no_secrets { Secrets::Skip } else { Secrets::Resolve }),
-        Err(error) => {
-            eprintln!("palisade: {error}");
-            return Exit::Config;
-        }
+        Err(error) => return error.complain("palisade check --config FILE"),
     };
     let load = if check.no_secrets { palisade_config::load } else { palisade_server::load };
     let (Ok((_, report)) | Err(report)) = load(&inputs, Seed([0; 16]));
