@@ -41,9 +41,9 @@ async fn the_demo_serves_the_reference_application() {
     assert!(record["first_byte_ms"].as_f64() < record["duration_ms"].as_f64(), "{record}");
 
     // Last, since one of them uses up the limit of this address.
-    let lines: Vec<String> =
-        said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(str::to_owned).collect();
-    assert!(lines.len() >= 5, "things to try are not shown:\n{said}");
+    let things = said.split_once("Try, in another terminal:").unwrap_or_else(|| panic!("nothing to try:\n{said}")).1;
+    let lines: Vec<String> = things.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect();
+    assert!(lines.len() >= 6, "things to try are not shown:\n{said}");
     for line in lines {
         let pasted = line.clone();
         let run = move || Command::new("sh").args(["-c", &pasted]).output().unwrap();
@@ -52,6 +52,15 @@ async fn the_demo_serves_the_reference_application() {
         assert!(output.status.success(), "{line}\n{shown}");
         if line.contains("/api/chat") {
             assert!(shown.contains("data: [DONE]"), "{line}\n{shown}");
+        }
+        if line.contains("X-Forwarded-User") {
+            assert!(shown.contains("x-real-ip") && shown.contains("\"host\""), "{line}\n{shown}");
+            assert!(!shown.to_lowercase().contains("x-forwarded-user"), "{line}\n{shown}");
+        }
+        if line.contains("uniq") {
+            for status in ["200", "429"] {
+                assert!(shown.contains(status), "no {status}: {line}\n{shown}");
+            }
         }
     }
 }

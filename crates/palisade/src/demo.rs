@@ -89,10 +89,10 @@ fn introduce(process: &Process, application: SocketAddr) {
          \n  A chat that streams, word by word:\n    curl -N http://{public}/api/chat -H 'content-type: application/json' \
          -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
          \n  A path that two servers would read differently:\n    curl -i --path-as-is 'http://{public}/a/..%2fadmin'\n\
-         \n  More requests than an address may make (the last ones get 429):\n    \
-         for i in $(seq 320); do curl -s -o /dev/null -w '%{{http_code}}\\n' http://{public}/api/auth/tiers; done | sort | uniq -c\n\
-         \n  A field that only a gateway may set (the application does not see it):\n    \
-         curl -i http://{public}/api/user/profile -H 'X-Forwarded-User: admin'"
+         \n  A field that only a gateway may set; the application answers with what it received, and that is not there:\n    \
+         curl -s http://{public}/api/request -H 'X-Forwarded-User: admin'\n\
+         \n  More requests than an address may make (those beyond get 429):\n    \
+         curl -s -o /dev/null -w '%{{http_code}}\\n' 'http://{public}/api/auth/tiers?[1-400]' | sort | uniq -c"
     );
     if let Some(admin) = process.admin() {
         eprintln!("\n  What happened so far:\n    curl -s http://{admin}/metrics | grep palisade_requests_total");
