@@ -1,8 +1,10 @@
 //! `palisade demo`: the reference application behind the gateway, in one process.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use e2e::{Launch, Wire};
+use rustix::process::Signal;
 
 #[tokio::test]
 async fn the_demo_serves_the_reference_application() {
@@ -63,4 +65,19 @@ async fn the_demo_serves_the_reference_application() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_demo_ends_at_once() {
+    let mut gateway = Launch::demo().start().await;
+    gateway.says("Ctrl-C ends everything").await;
+    // A connection that is kept.
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+    let began = Instant::now();
+    gateway.signal(Signal::INT);
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.said());
+    // A gateway in front of users would have gone on for five seconds.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

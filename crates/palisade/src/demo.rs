@@ -1,12 +1,12 @@
 //! `palisade demo`: the gateway in front of the reference application, on loopback.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use palisade_config::Inputs;
-use palisade_server::{Process, Read};
+use palisade_server::{Ended, Process, Read, StartError};
 
 use crate::cli::Demo;
 use crate::exit::Exit;
@@ -27,30 +27,46 @@ pub(crate) fn run(demo: &Demo) -> Exit {
             return Exit::Config;
         }
     };
-    let addresses = format!(
-        "[app]\nlisten = \"{}\"\nupstream = \"http://{application}\"\n[admin]\nlisten = \"{}\"\n",
-        preferred(8080),
-        preferred(9901),
-    );
-    let read: Read = Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("addresses", addresses.clone()));
-    match Process::start(read) {
-        Ok(process) => {
-            introduce(&process, application);
-            if demo.traffic {
-                let public = process.public();
-                // Ends with the process: it holds nothing.
-                thread::spawn(move || send_traffic(public));
-            }
-            run::serve(process)
-        }
-        Err(error) => run::refuse(&error),
+    // Between the look and the start somebody else may have taken a port: then any will do.
+    let started = start(application, [preferred(8080), preferred(9901)]).or_else(|error| match error {
+        StartError::Listen { .. } => start(application, [ANY; 2]),
+        other => Err(other),
+    });
+    let process = match started {
+        Ok(process) => process,
+        Err(error) => return run::refuse(&error),
+    };
+    introduce(&process, application);
+    if demo.traffic {
+        let public = process.public();
+        // Ends with the process: it holds nothing.
+        thread::spawn(move || send_traffic(public));
     }
+    match process.run() {
+        // Nobody waits for what is cut here, so it is no news.
+        Ended::Complete | Ended::Cut => Exit::Good,
+        Ended::Interrupted => Exit::Interrupted,
+    }
+}
+
+/// A loopback address with whichever port is free.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Starts the gateway. No load balancer looks at it and nobody's work is under way, so it ends at
+/// once.
+fn start(application: SocketAddr, [listen, admin]: [SocketAddr; 2]) -> Result<Process, StartError> {
+    let here = format!(
+        "[app]\nlisten = \"{listen}\"\nupstream = \"http://{application}\"\n\
+         drain_delay = \"0s\"\ndrain = \"0s\"\n[admin]\nlisten = \"{admin}\"\n"
+    );
+    let read: Read = Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("here", here.clone()));
+    Process::start(read)
 }
 
 /// A loopback address with this port if it is free, else with any.
 fn preferred(port: u16) -> SocketAddr {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if TcpListener::bind(address).is_ok() { address } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
+    if TcpListener::bind(address).is_ok() { address } else { ANY }
 }
 
 /// Starts the application on a thread of its own. It ends with the process.

@@ -31,7 +31,7 @@ pub(crate) fn run(run: &Run) -> Exit {
 }
 
 /// Serves until a signal ends it.
-pub(crate) fn serve(process: Process) -> Exit {
+fn serve(process: Process) -> Exit {
     match process.run() {
         Ended::Complete => Exit::Good,
         Ended::Cut => {
