@@ -1,8 +1,10 @@
 //! `palisade demo`: the reference application behind the gateway, in one process.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use e2e::{Launch, Wire};
+use rustix::process::Signal;
 
 #[tokio::test]
 async fn the_demo_serves_the_reference_application() {
@@ -41,9 +43,9 @@ async fn the_demo_serves_the_reference_application() {
     assert!(record["first_byte_ms"].as_f64() < record["duration_ms"].as_f64(), "{record}");
 
     // Last, since one of them uses up the limit of this address.
-    let lines: Vec<String> =
-        said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(str::to_owned).collect();
-    assert!(lines.len() >= 5, "things to try are not shown:\n{said}");
+    let things = said.split_once("Try, in another terminal:").unwrap_or_else(|| panic!("nothing to try:\n{said}")).1;
+    let lines: Vec<String> = things.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect();
+    assert!(lines.len() >= 6, "things to try are not shown:\n{said}");
     for line in lines {
         let pasted = line.clone();
         let run = move || Command::new("sh").args(["-c", &pasted]).output().unwrap();
@@ -53,5 +55,29 @@ async fn the_demo_serves_the_reference_application() {
         if line.contains("/api/chat") {
             assert!(shown.contains("data: [DONE]"), "{line}\n{shown}");
         }
+        if line.contains("X-Forwarded-User") {
+            assert!(shown.contains("x-real-ip") && shown.contains("\"host\""), "{line}\n{shown}");
+            assert!(!shown.to_lowercase().contains("x-forwarded-user"), "{line}\n{shown}");
+        }
+        if line.contains("uniq") {
+            for status in ["200", "429"] {
+                assert!(shown.contains(status), "no {status}: {line}\n{shown}");
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn the_demo_ends_at_once() {
+    let mut gateway = Launch::demo().start().await;
+    gateway.says("Ctrl-C ends everything").await;
+    // A connection that is kept.
+    let mut wire = Wire::open(gateway.public).await;
+    wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+    let began = Instant::now();
+    gateway.signal(Signal::INT);
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.said());
+    // A gateway in front of users would have gone on for five seconds.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

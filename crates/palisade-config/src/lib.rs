@@ -17,6 +17,7 @@ mod admin;
 mod app;
 mod diff;
 mod document;
+mod guess;
 mod inputs;
 mod load;
 mod log;
@@ -41,8 +42,9 @@ pub use app::{
 };
 pub use diff::{Change, diff, restart_keys};
 pub use document::Effective;
+pub use guess::nearest_key;
 pub use inputs::{Environment, Inputs, Secrets, locate};
-pub use load::{Seed, load};
+pub use load::{Seed, examine, load};
 pub use log::Log;
 pub use performance::{AcceptTrace, Performance};
 pub use reference::{KeyDoc, key_doc, reference};

@@ -22,6 +22,16 @@ pub struct Seed(pub [u8; 16]);
 ///
 /// The report, if it holds an error.
 pub fn load(inputs: &Inputs, seed: Seed) -> Result<(Snapshot, Report), Report> {
+    let (snapshot, report) = examine(inputs, seed);
+    match snapshot {
+        Some(snapshot) if !report.problems.has_errors() => Ok((snapshot, report)),
+        _ => Err(report),
+    }
+}
+
+/// What [`load`] finds, and a snapshot also beside errors, as far as one can be made: it must not be
+/// used, only looked at for what else is wrong.
+pub fn examine(inputs: &Inputs, seed: Seed) -> (Option<Snapshot>, Report) {
     let mut problems = Problems::default();
     let read = read(inputs, &mut problems);
     let snapshot = build(read.root, &read.files, inputs, seed, &mut problems);
@@ -29,12 +39,11 @@ pub fn load(inputs: &Inputs, seed: Seed) -> Result<(Snapshot, Report), Report> {
         problems = without_missing(problems);
     }
     problems.sort();
-    let report = Report { files: read.files, problems };
-    match snapshot {
-        Some(snapshot) if !report.problems.has_errors() => Ok((snapshot, report)),
-        _ => Err(report),
-    }
+    (snapshot, Report { files: read.files, problems })
 }
+
+/// What to do about a configuration that can't be read.
+const FILES: &str = "name the file with --config FILE; with --env NAME, palisade.NAME.toml must be beside it";
 
 /// The texts, and the tree that they make.
 struct Read {
@@ -77,15 +86,20 @@ fn read_source(source: Source, files: &mut Files, problems: &mut Problems) -> Op
             parse::parse(&text, file, problems)
         }
         Err(why) => {
-            problems.report(Problem::new(Code::FileUnreadable, &Place::top(), format!("{name} {why}")));
+            problems.report(Problem::new(Code::FileUnreadable, &Place::top(), format!("{name} {why}")).help(FILES));
             None
         }
     }
 }
 
 fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut Problems) -> Option<Snapshot> {
-    let RawConfig { app, policies: Part(policies), log, performance, admin } =
-        RawConfig::decode(&root, &Place::top().spanning(root.span), problems)?;
+    let top = Place::top().spanning(root.span);
+    let raw = match RawConfig::decode(&root, &top, problems) {
+        Some(raw) => raw,
+        // Was it only the application's address? Then everything else is still looked at.
+        None => RawConfig::decode(&with_stand_in(root.clone()), &top, &mut Problems::default())?,
+    };
+    let RawConfig { app, policies: Part(policies), log, performance, admin } = raw;
     let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
     let admin = admin::compile(admin.value, app.app.listen, problems);
     let log = log::compile(log.value, &inputs.directory);
@@ -111,6 +125,14 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         hash: document.hash(),
         document,
     })
+}
+
+/// The tree with an address of the application that suits every other setting. What is made of it is
+/// never used: whoever has no address has a problem already.
+fn with_stand_in(root: Node) -> Node {
+    let is_h2 = root.at(&["app", "protocol"]).is_some_and(|node| node.value == Value::from("h2"));
+    let address = if is_h2 { "https://app.invalid" } else { "unix:/app.invalid" };
+    merge::put(root, &["app", "upstream"], Node::unplaced(Value::from(address)))
 }
 
 /// The problems but for keys that may be in a file that could not be read.

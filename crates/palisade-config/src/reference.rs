@@ -19,6 +19,8 @@ pub struct KeyDoc {
     pub presence: String,
     /// What it does.
     pub doc: String,
+    /// The keys of a table, each with what may be written.
+    pub keys: Vec<(String, String)>,
 }
 
 /// `docs/reference/config.md`: every table, every key, every problem.
@@ -51,12 +53,36 @@ pub fn key_doc(key: &str) -> Option<KeyDoc> {
             syntax: found.shape.syntax(),
             presence: presence(&found),
             doc: prose(found.doc),
+            keys: keys_of(&found.shape, key),
         }),
         None => {
             let named = descend(&section, last)?;
             let doc = named.as_section().map(|section| prose(section.doc)).unwrap_or_default();
-            Some(KeyDoc { key: key.to_owned(), syntax: named.syntax(), presence: "optional".to_owned(), doc })
+            let keys = keys_of(&named, key);
+            Some(KeyDoc { key: key.to_owned(), syntax: named.syntax(), presence: "optional".to_owned(), doc, keys })
         }
+    }
+}
+
+/// The keys of a table, with what may be written; for one whose names the author chooses, those of
+/// any of its tables.
+fn keys_of(shape: &Shape, path: &str) -> Vec<(String, String)> {
+    match shape {
+        Shape::Section(section) => section.keys.iter().map(|key| (join(path, key.name), key.shape.syntax())).collect(),
+        Shape::Map { key, value } => keys_of(value, &format!("{path}.<{key}>")),
+        Shape::List(item) => keys_of(item, path),
+        Shape::Either(shapes) => shapes.iter().flat_map(|shape| keys_of(shape, path)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The names that a table has of itself.
+pub(crate) fn known_keys(shape: &Shape) -> Vec<String> {
+    match shape {
+        Shape::Section(section) => section.keys.iter().map(|key| key.name.to_owned()).collect(),
+        Shape::List(item) => known_keys(item),
+        Shape::Either(shapes) => shapes.iter().flat_map(known_keys).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -71,7 +97,7 @@ fn find(shape: &Shape, name: &str) -> Option<KeyShape> {
 }
 
 /// The shape below a name: a key's, or that of any table that the author may name.
-fn descend(shape: &Shape, name: &str) -> Option<Shape> {
+pub(crate) fn descend(shape: &Shape, name: &str) -> Option<Shape> {
     match shape {
         Shape::Section(section) => match (section.find(name), section.named.as_deref()) {
             (Some(key), _) => Some(key.shape.clone()),

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use palisade_core::config::{File, Files, Problem, Problems, Severity, Span};
+use palisade_core::config::{File, Files, Problem, Problems, Severity, Span, Spot, typed};
 use serde_json::{Value, json};
+
+use crate::reference::key_doc;
 
 /// What was found while a configuration was read, with the texts it is about.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +77,9 @@ impl Report {
         // Writing to a string can't fail.
         let _ = writeln!(text, "{on}{}[{}]{off}: {}", severity.name(), problem.code.code(), problem.message);
         match (problem.place.span.and_then(|span| Some((self.files.find(span.file)?, span))), &problem.label) {
-            (Some((file @ File::Toml { .. }, span)), Some(label)) => excerpt(text, file, span, label, (on, off)),
+            (Some((file @ File::Toml { .. }, span)), label) => {
+                self.excerpt(text, file, span, label.as_deref().unwrap_or_default(), (on, off));
+            }
             (Some((file, span)), label) => {
                 let key =
                     if problem.place.key.is_empty() { String::new() } else { format!(" ({})", problem.place.key) };
@@ -89,9 +93,45 @@ impl Report {
                 write_label(text, label.as_deref());
             }
         }
-        if let Some(help) = &problem.help {
-            let _ = writeln!(text, "  help: {help}");
+        let _ = writeln!(text, "  help: {}", help(problem));
+    }
+
+    /// The line that a problem is in, with carets below the spot.
+    fn excerpt(&self, text: &mut String, file: &File, span: Span, label: &str, (on, off): (&str, &str)) {
+        let begin = file.position(span.start);
+        let end = file.position(span.end);
+        let line = self.line(file, span);
+        let line_chars = line.chars().count();
+        let marked = if end.line == begin.line { end.column.saturating_sub(begin.column) } else { line_chars };
+        // The window slides so that a spot far to the right is still seen.
+        let skipped = if begin.column > EXCERPT_CHARS_MAX / 2 { begin.column - EXCERPT_CHARS_MAX / 4 } else { 0 };
+        let shown: String = line.chars().skip(skipped).take(EXCERPT_CHARS_MAX).map(printable).collect();
+        let before = begin.column.saturating_sub(1).saturating_sub(skipped);
+        let carets = marked.clamp(1, shown.chars().count().saturating_sub(before).max(1));
+        let number = begin.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let label = if label.is_empty() { String::new() } else { format!(" {label}") };
+        let _ = writeln!(text, "  {}", location(file, span));
+        let _ = writeln!(text, "   {number} | {shown}");
+        let _ = writeln!(text, "   {gutter} | {}{on}{}{off}{label}", " ".repeat(before), "^".repeat(carets));
+    }
+
+    /// The line of a spot, with stars for everything in it that must not be repeated, whichever
+    /// problem says so.
+    fn line(&self, file: &File, span: Span) -> String {
+        let line = file.position(span.start).line;
+        let mut chars: Vec<char> = file.line(span.start).chars().collect();
+        let masked = self.problems.iter().filter(|problem| problem.spot == Spot::Masked);
+        for secret in masked.filter_map(|problem| problem.place.span).filter(|secret| secret.file == span.file) {
+            let (begin, end) = (file.position(secret.start), file.position(secret.end));
+            if begin.line > line || end.line < line {
+                continue;
+            }
+            let from = if begin.line == line { begin.column.saturating_sub(1) } else { 0 };
+            let to = if end.line == line { end.column.saturating_sub(1) } else { chars.len() };
+            chars.iter_mut().take(to).skip(from).for_each(|char| *char = '*');
         }
+        chars.into_iter().collect()
     }
 
     fn json(&self) -> Value {
@@ -103,9 +143,9 @@ impl Report {
         let place = problem.place.span.and_then(|span| Some((self.files.find(span.file)?, span)));
         let begin = place.map(|(file, span)| file.position(span.start));
         let end = place.map(|(file, span)| file.position(span.end));
-        let help = match (&problem.label, &problem.help) {
-            (Some(label), Some(help)) => Some(format!("{label}; {help}")),
-            (label, help) => label.clone().or_else(|| help.clone()),
+        let help = match &problem.label {
+            Some(label) => format!("{label}; {}", help(problem)),
+            None => help(problem),
         };
         json!({
             "code": problem.code.code(),
@@ -122,6 +162,14 @@ impl Report {
     }
 }
 
+/// What to do, or else where it is told what the key means.
+fn help(problem: &Problem) -> String {
+    problem.help.clone().unwrap_or_else(|| match key_doc(&problem.place.key) {
+        Some(doc) => format!("palisade explain {}", typed(&doc.key)),
+        None => format!("palisade explain {}", problem.code.code()),
+    })
+}
+
 fn location(file: &File, span: Span) -> String {
     match file {
         File::Toml { name, .. } => {
@@ -136,25 +184,6 @@ fn write_label(text: &mut String, label: Option<&str>) {
     if let Some(label) = label {
         let _ = writeln!(text, "  {label}");
     }
-}
-
-/// The line that a problem is in, with carets below the spot.
-fn excerpt(text: &mut String, file: &File, span: Span, label: &str, (on, off): (&str, &str)) {
-    let begin = file.position(span.start);
-    let end = file.position(span.end);
-    let line = file.line(span.start);
-    let line_chars = line.chars().count();
-    let marked = if end.line == begin.line { end.column.saturating_sub(begin.column) } else { line_chars };
-    // The window slides so that a spot far to the right is still seen.
-    let skipped = if begin.column > EXCERPT_CHARS_MAX / 2 { begin.column - EXCERPT_CHARS_MAX / 4 } else { 0 };
-    let shown: String = line.chars().skip(skipped).take(EXCERPT_CHARS_MAX).map(printable).collect();
-    let before = begin.column.saturating_sub(1).saturating_sub(skipped);
-    let carets = marked.clamp(1, shown.chars().count().saturating_sub(before).max(1));
-    let number = begin.line.to_string();
-    let gutter = " ".repeat(number.len());
-    let _ = writeln!(text, "  {}", location(file, span));
-    let _ = writeln!(text, "   {number} | {shown}");
-    let _ = writeln!(text, "   {gutter} | {}{on}{}{off} {label}", " ".repeat(before), "^".repeat(carets));
 }
 
 /// A file must not send escape sequences to the terminal of whoever reads its problems.

@@ -69,7 +69,7 @@ pub(crate) fn compile(
     }
     let mut further = Vec::with_capacity(overrides.len());
     for Overrides { pattern, forwarding } in overrides {
-        further.push(forwarding);
+        further.push((pattern.value.clone(), forwarding));
         let kind = kind(&pattern.value);
         routes.push((pattern.value, Treatment { kind, ..treatment(further.len(), &forwarding) }));
     }

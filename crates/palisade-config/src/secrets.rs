@@ -11,6 +11,10 @@ use crate::inputs::read_bounded;
 /// No key or password is longer.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
+/// What to do about a file that is not there.
+pub(crate) const PATHS: &str =
+    "put the file there or correct the path; relative paths begin at the folder of the configuration";
+
 /// Where a process, a device or the kernel could answer instead of a file.
 const FORBIDDEN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
@@ -20,7 +24,13 @@ pub(crate) fn resolve(reference: &Setting<SecretRef>, directory: &Path, problems
         SecretRef::Env(name) => from_environment(name),
         SecretRef::File(path) => from_file(&directory.join(path), &reference.place, problems),
     };
-    found.map_err(|(code, message)| problems.report(Problem::new(code, &reference.place, message))).ok()
+    let help = match &reference.value {
+        SecretRef::Env(_) => {
+            "set it where Palisade is started, or name another one: { env = \"…\" } or { file = \"…\" }"
+        }
+        SecretRef::File(_) => PATHS,
+    };
+    found.map_err(|(code, message)| problems.report(Problem::new(code, &reference.place, message).help(help))).ok()
 }
 
 fn from_environment(name: &str) -> Result<Secret, (Code, String)> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use palisade_core::charge::TableSize;
 use palisade_core::client::Hops;
-use palisade_core::config::Place;
+use palisade_core::config::{Place, join};
 use palisade_core::path::EncodedSlash;
-use palisade_core::{Question, RouteTable};
+use palisade_core::{Question, Route, RouteTable};
 use palisade_policy::inbound::InboundFilter;
 
 use crate::admin::Admin;
@@ -73,6 +73,20 @@ impl Snapshot {
     /// A key's effective value and where it came from; `None` for tables and for keys without one.
     pub fn value(&self, key: &str) -> Option<Effective> {
         self.effective().into_iter().find(|effective| effective.key == key)
+    }
+
+    /// The key that says how long a body may be on a route, with its value and place.
+    pub fn body_rule(&self, route: &Route) -> Effective {
+        let own = self.forwarding.pattern_of(route).map(|pattern| {
+            let key = join("app.route", pattern.as_str());
+            format!("{key}.max_body")
+        });
+        let of = |key: &str| self.value(key);
+        own.and_then(|key| of(&key)).or_else(|| of("app.max_body")).unwrap_or_else(|| Effective {
+            key: "app.max_body".to_owned(),
+            value: route.max_body.to_string(),
+            place: self.place("app.max_body"),
+        })
     }
 
     /// Every key that has a value, defaults included, in the order of the reference.

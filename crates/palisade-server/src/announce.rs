@@ -2,6 +2,8 @@
 //! log, and sentences for people on standard error.
 
 use std::error::Error;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,33 @@ pub(crate) fn started(events: &Events, listeners: &[(&str, SocketAddr)]) {
         listeners.iter().map(|(name, address)| vec![("name", *name), ("address", address.as_str())]).collect();
     let version = Value::Text(env!("CARGO_PKG_VERSION"));
     events.emit("started", &[("version", version), ("listeners", Value::Objects(&listeners))]);
+}
+
+/// What an end waits for, for a person at a terminal. Without one nobody wonders, and the event
+/// `draining` says it to machines.
+pub(crate) fn draining(delay: Duration, limit: Duration) {
+    if std::io::stderr().is_terminal()
+        && let Some(text) = farewell(delay, limit)
+    {
+        eprintln!("\n{text}");
+    }
+}
+
+/// What is waited for, if anything is.
+fn farewell(delay: Duration, limit: Duration) -> Option<String> {
+    let mut text = String::from("palisade: ending.");
+    if !delay.is_zero() {
+        let seconds = delay.as_secs_f64();
+        // Writing to a string can't fail.
+        let _ =
+            write!(text, " New requests are still answered for {seconds} s, so that load balancers can look elsewhere");
+    }
+    if !limit.is_zero() {
+        let seconds = limit.as_secs_f64();
+        let then = if delay.is_zero() { " Requests" } else { "; then those" };
+        let _ = write!(text, "{then} under way have up to {seconds} s");
+    }
+    (!delay.is_zero() || !limit.is_zero()).then(|| text + ". Ctrl-C again ends at once.")
 }
 
 /// Something that an operator should know and that stops nothing.
@@ -58,5 +87,25 @@ async fn connect(address: &ServerAddress) -> std::io::Result<()> {
             }
         }
         ServerAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_what_it_waits_for() {
+        let check = |delay: u64, limit: u64, expected: Option<&str>| {
+            let told = farewell(Duration::from_secs(delay), Duration::from_secs(limit));
+            assert_eq!(told.as_deref(), expected);
+        };
+        let again = "Ctrl-C again ends at once.";
+        let delay =
+            "palisade: ending. New requests are still answered for 5 s, so that load balancers can look elsewhere";
+        check(5, 30, Some(&format!("{delay}; then those under way have up to 30 s. {again}")));
+        check(0, 30, Some(&format!("palisade: ending. Requests under way have up to 30 s. {again}")));
+        check(5, 0, Some(&format!("{delay}. {again}")));
+        check(0, 0, None);
     }
 }

@@ -1,14 +1,43 @@
 //! What only shows when the server is built from a configuration.
 
-use palisade_config::Snapshot;
+use palisade_config::{Inputs, Report, Seed, Snapshot, examine};
 use palisade_core::chain;
-use palisade_core::config::{Code, Problem};
+use palisade_core::config::{Code, Problem, Problems, Severity};
 use palisade_core::log::Access;
 use palisade_telemetry::access_log;
 
 use crate::certificates;
 use crate::live;
 use crate::tls::CertificateStore;
+
+/// Compiles the inputs, whose secrets are resolved, as [`palisade_config::load`] does, and finds also
+/// what only shows when the server is built: everything that is wrong is told at once.
+///
+/// # Errors
+///
+/// The report, if it holds an error.
+pub fn load(inputs: &Inputs, seed: Seed) -> Result<(Snapshot, Report), Report> {
+    let (snapshot, mut report) = examine(inputs, seed);
+    if let Some(snapshot) = &snapshot {
+        let told = report.problems.clone();
+        check(snapshot)
+            .into_iter()
+            .filter(|problem| !is_told(problem, &told))
+            .for_each(|problem| report.problems.report(problem));
+        report.problems.sort();
+    }
+    match snapshot {
+        Some(snapshot) if !report.problems.has_errors() => Ok((snapshot, report)),
+        _ => Err(report),
+    }
+}
+
+/// Whether an error about the same key, or one of its table, is known: what could not be read can't
+/// be used either.
+fn is_told(problem: &Problem, known: &Problems) -> bool {
+    let mut errors = known.iter().filter(|known| known.code.severity() == Severity::Error);
+    errors.any(|known| known.place.key.starts_with(&*problem.place.key))
+}
 
 /// Why [`Process::start`](crate::Process::start) would refuse a snapshot whose secrets were
 /// resolved: servers that can't be reached as it says, certificates that can't be shown, and an access
@@ -32,7 +61,8 @@ pub fn check(snapshot: &Snapshot) -> Vec<Problem> {
         && let Err(error) = access_log::probe(&log.path)
     {
         let message = format!("the access log `{}` can't be opened: {}", log.path.display(), chain(&error));
-        problems.push(invalid("log.access.file", message));
+        let help = "create the folder, or name a regular file that this user may write to";
+        problems.push(invalid("log.access.file", message).help(help));
     }
     problems
 }
@@ -80,6 +110,16 @@ mod tests {
                 assert!(problem.message.contains(message), "{problem:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_server_finds_is_told_with_all_the_rest() {
+        let text = "[app]\nupsteam = \"http://127.0.0.1:1\"\n\
+            [app.tls]\ncertificate = \"/no/such.crt\"\nkey = { file = \"/no/such.key\" }\n\
+            [log]\naccess = { file = \"/no/such/access.log\" }\n";
+        let report = super::load(&Inputs::text("test.toml", text), Seed([0; 16])).err().unwrap();
+        let keys: Vec<_> = report.problems.iter().map(|problem| problem.place.key.as_ref()).collect();
+        assert_eq!(keys, ["app.upsteam", "app.tls.certificate", "app.tls.key", "log.access.file"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use palisade_tower::clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::announce;
 use crate::counters::Engine;
 use crate::process::Shared;
 use crate::reload;
@@ -80,6 +81,7 @@ async fn drain(shared: &Shared, why: &'static str) -> Ended {
     shared.status.draining(clock::monotonic(), why);
     shared.telemetry.events().emit("draining", &[("why", palisade_telemetry::Value::Text(why))]);
     let app = &shared.reloader.snapshot().app;
+    announce::draining(app.drain_delay, app.drain);
     sleep(app.drain_delay).await;
     shared.workers.tell(|| Command::Drain).await;
     shared.workers.tell(|| Command::Tell(Box::new(|gateway| gateway.end_streams()))).await;

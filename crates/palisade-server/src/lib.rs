@@ -32,12 +32,14 @@ pub mod health;
 pub mod limits;
 pub mod listen;
 pub mod memory;
+pub mod onward;
 pub mod redirect;
+pub mod refuse;
 pub mod swap;
 pub mod tick;
 pub mod tls;
 pub mod worker;
 
-pub use check::check;
+pub use check::{check, load};
 pub use drain::Ended;
 pub use process::{Process, Read, StartError};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use palisade_config::{Inputs, Report, Seed, Snapshot, load};
+use palisade_config::{Inputs, Report, Seed, Snapshot};
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
 use palisade_telemetry::{Telemetry, TelemetryError};
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use crate::accept::Door;
 use crate::admin::{Admin, Ask};
+use crate::check::load;
 use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
@@ -41,11 +42,10 @@ pub enum StartError {
     #[error("the configuration is invalid")]
     Config(Box<Report>),
     /// An address can't be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The admin address can't be listened on.
-    #[error("cannot listen on {address} for the admin listener")]
-    Admin {
+    #[error("cannot listen on {address}, which is `{key}`")]
+    Listen {
+        /// The key that says where.
+        key: &'static str,
         /// Which address.
         address: SocketAddr,
         /// What the system said.
@@ -128,7 +128,7 @@ impl Process {
         let snapshot = plan.snapshot.clone();
         let count = snapshot.app.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let tls = certificates::tls(&snapshot)?;
-        let sockets = Sockets::bind(snapshot.app.listen, count)?;
+        let sockets = Sockets::bind(snapshot.app.listen, count).map_err(no_listener("app.listen"))?;
         let redirect = redirect(&snapshot, count)?;
         let (public, beside) = (sockets.address(), redirect.as_ref().map(Sockets::address));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -286,14 +286,19 @@ fn listeners(sockets: Sockets, redirect: Option<Sockets>, tls: Option<&Arc<Tls>>
     listeners
 }
 
-fn redirect(snapshot: &Snapshot, count: NonZeroUsize) -> Result<Option<Sockets>, ListenError> {
+/// What it means for the start that the address of `key` can't be had.
+fn no_listener(key: &'static str) -> impl Fn(ListenError) -> StartError {
+    move |ListenError::Bind { address, source }| StartError::Listen { key, address, source }
+}
+
+fn redirect(snapshot: &Snapshot, count: NonZeroUsize) -> Result<Option<Sockets>, StartError> {
     let address = snapshot.app.tls.as_ref().and_then(|tls| tls.redirect);
-    address.map(|address| Sockets::bind(address, count)).transpose()
+    address.map(|address| Sockets::bind(address, count).map_err(no_listener("app.tls.redirect"))).transpose()
 }
 
 fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpListener>, StartError> {
     let Some(address) = snapshot.admin.listen else { return Ok(None) };
-    let failed = |source| StartError::Admin { address, source };
+    let failed = |source| no_listener("admin.listen")(ListenError::Bind { address, source });
     let socket = std::net::TcpListener::bind(address).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     let _inside = runtime.enter();

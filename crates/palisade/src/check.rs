@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use palisade_config::{Color, Report, Secrets, Seed, load};
+use palisade_config::{Color, Report, Secrets, Seed};
 
 use crate::cli::{Check, Format};
 use crate::exit::Exit;
@@ -12,20 +12,10 @@ use crate::{print, source};
 pub(crate) fn run(check: &Check) -> Exit {
     let inputs = match source::inputs(&check.source, None) {
         Ok(inputs) => inputs.secrets(if check.no_secrets { Secrets::Skip } else { Secrets::Resolve }),
-        Err(error) => {
-            eprintln!("palisade: {error}");
-            return Exit::Config;
-        }
+        Err(error) => return error.complain("palisade check --config FILE"),
     };
-    let report = match load(&inputs, Seed([0; 16])) {
-        Ok((_, report)) if check.no_secrets => report,
-        Ok((snapshot, mut report)) => {
-            palisade_server::check(&snapshot).into_iter().for_each(|problem| report.problems.report(problem));
-            report.problems.sort();
-            report
-        }
-        Err(report) => report,
-    };
+    let load = if check.no_secrets { palisade_config::load } else { palisade_server::load };
+    let (Ok((_, report)) | Err(report)) = load(&inputs, Seed([0; 16]));
     let exit = if report.problems.has_errors() { Exit::Config } else { Exit::Good };
     print::out(&report.render(format(check.format, color(io::stdout().is_terminal()))));
     exit

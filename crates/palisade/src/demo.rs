@@ -1,12 +1,12 @@
 //! `palisade demo`: the gateway in front of the reference application, on loopback.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use palisade_config::Inputs;
-use palisade_server::{Process, Read};
+use palisade_server::{Ended, Process, Read, StartError};
 
 use crate::cli::Demo;
 use crate::exit::Exit;
@@ -27,31 +27,46 @@ pub(crate) fn run(demo: &Demo) -> Exit {
             return Exit::Config;
         }
     };
-    let addresses = format!(
-        "[app]\nlisten = \"{}\"\nupstream = \"http://{application}\"\n[admin]\nlisten = \"{}\"\n",
-        preferred(8080),
-        preferred(9901),
-    );
-    let read: Read =
-        Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("addresses", addresses.clone()).for_demo());
-    match Process::start(read) {
-        Ok(process) => {
-            introduce(&process, application);
-            if demo.traffic {
-                let public = process.public();
-                // Ends with the process: it holds nothing.
-                thread::spawn(move || send_traffic(public));
-            }
-            run::serve(process)
-        }
-        Err(error) => run::refuse(&error),
+    // Between the look and the start somebody else may have taken a port: then any will do.
+    let started = start(application, [preferred(8080), preferred(9901)]).or_else(|error| match error {
+        StartError::Listen { .. } => start(application, [ANY; 2]),
+        other => Err(other),
+    });
+    let process = match started {
+        Ok(process) => process,
+        Err(error) => return run::refuse(&error),
+    };
+    introduce(&process, application);
+    if demo.traffic {
+        let public = process.public();
+        // Ends with the process: it holds nothing.
+        thread::spawn(move || send_traffic(public));
     }
+    match process.run() {
+        // Nobody waits for what is cut here, so it is no news.
+        Ended::Complete | Ended::Cut => Exit::Good,
+        Ended::Interrupted => Exit::Interrupted,
+    }
+}
+
+/// A loopback address with whichever port is free.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Starts the gateway. No load balancer looks at it and nobody's work is under way, so it ends at
+/// once.
+fn start(application: SocketAddr, [listen, admin]: [SocketAddr; 2]) -> Result<Process, StartError> {
+    let here = format!(
+        "[app]\nlisten = \"{listen}\"\nupstream = \"http://{application}\"\n\
+         drain_delay = \"0s\"\ndrain = \"0s\"\n[admin]\nlisten = \"{admin}\"\n"
+    );
+    let read: Read = Box::new(move || Inputs::text("demo.toml", CONFIG).and_text("here", here.clone()).for_demo());
+    Process::start(read)
 }
 
 /// A loopback address with this port if it is free, else with any.
 fn preferred(port: u16) -> SocketAddr {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if TcpListener::bind(address).is_ok() { address } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
+    if TcpListener::bind(address).is_ok() { address } else { ANY }
 }
 
 /// Starts the application on a thread of its own. It ends with the process.
@@ -95,10 +110,10 @@ fn introduce(process: &Process, application: SocketAddr) {
          \n  A webhook that no limit but its own ceiling is on, and a spelling that is not exempt:\n    \
          curl -i -X POST http://{public}/api/billing/webhook\n    curl -i -X POST http://{public}/api/billing//webhook\n\
          \n  A path that two servers would read differently:\n    curl -i --path-as-is 'http://{public}/a/..%2fadmin'\n\
-         \n  More requests than an address may make (the last ones get 429):\n    \
-         for i in $(seq 320); do curl -s -o /dev/null -w '%{{http_code}}\\n' http://{public}/api/auth/tiers; done | sort | uniq -c\n\
-         \n  A field that only a gateway may set (the application does not see it):\n    \
-         curl -i http://{public}/api/user/profile -H 'X-Forwarded-User: admin'"
+         \n  A field that only a gateway may set; the application answers with what it received, and that is not there:\n    \
+         curl -s http://{public}/api/request -H 'X-Forwarded-User: admin'\n\
+         \n  More requests than an address may make (those beyond get 429):\n    \
+         curl -s -o /dev/null -w '%{{http_code}}\\n' 'http://{public}/api/auth/tiers?[1-400]' | sort | uniq -c"
     );
     if let Some(admin) = process.admin() {
         eprintln!("\n  What happened so far:\n    curl -s http://{admin}/metrics | grep palisade_requests_total");

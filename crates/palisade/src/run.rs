@@ -17,8 +17,7 @@ pub(crate) fn run(run: &Run) -> Exit {
     let found = match source::find(&run.source, run.upstream.as_deref()) {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("palisade: {error}");
-            return Exit::Config;
+            return error.complain("palisade run --upstream http://127.0.0.1:3000, which needs no file");
         }
     };
     let read: Read = Box::new(move || found.read());
@@ -32,7 +31,7 @@ pub(crate) fn run(run: &Run) -> Exit {
 }
 
 /// Serves until a signal ends it.
-pub(crate) fn serve(process: Process) -> Exit {
+fn serve(process: Process) -> Exit {
     match process.run() {
         Ended::Complete => Exit::Good,
         Ended::Cut => {

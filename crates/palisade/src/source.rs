@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use palisade_config::{Environment, Inputs, locate};
 
 use crate::cli::Source;
+use crate::exit::Exit;
 
 /// Why there is no configuration to work on.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +15,20 @@ pub(crate) enum SourceError {
     #[error("`{0}` is no name of an environment: use a-z, 0-9 and `-`, at most 32 of them")]
     Environment(String),
     /// There is no file, and none is made up.
-    #[error(
-        "there is no palisade.toml here and none in /etc/palisade.\n\
-         Try: palisade run --upstream http://127.0.0.1:3000, which needs no file"
-    )]
+    #[error("there is no palisade.toml here and none in /etc/palisade")]
     NoFile,
+}
+
+impl SourceError {
+    /// Says so to the person who typed the command; `next` is what to type instead where a file is
+    /// missing.
+    pub(crate) fn complain(&self, next: &str) -> Exit {
+        eprintln!("palisade: {self}");
+        if matches!(self, Self::NoFile) {
+            eprintln!("Try: {next}");
+        }
+        Exit::Config
+    }
 }
 
 /// Which files and values a configuration is read from.

@@ -31,6 +31,7 @@ fn routes() -> Vec<(&'static str, MethodRouter)> {
         ("/api/health/detailed", get(api::health_detailed)),
         ("/api/auth/tiers", get(api::tiers)),
         ("/api/user/profile", get(api::profile)),
+        ("/api/request", get(api::request)),
         ("/api/chat", post(chat::chat)),
         ("/api/billing/webhook", post(callbacks::billing)),
         ("/api/storage/google/callback", get(callbacks::google_storage)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use palisade_core::config::{Fault, Shape, Text};
+use palisade_core::config::{Fault, PORTS, Shape, Text, has_impossible_port};
 use palisade_policy::host::Authority;
 
 /// The address that people know: scheme, host and port, nothing more.
@@ -71,6 +71,12 @@ impl WebScheme {
     }
 }
 
+/// Host and port of what has no scheme that is known, if that is all that there is: the rest may
+/// hold a password.
+fn bare(text: &str) -> Option<Authority> {
+    Authority::parse(text.split_once("://").map_or(text, |(_, rest)| rest))
+}
+
 impl PublicUrl {
     /// The scheme.
     pub const fn scheme(&self) -> WebScheme {
@@ -93,11 +99,35 @@ impl PublicUrl {
     }
 }
 
+/// The fault of an address, which may hold a password.
+fn discreet(text: &str, fault: Fault) -> Fault {
+    if text.contains('@') { fault.masked() } else { fault }
+}
+
 impl Text for PublicUrl {
     fn parse(text: &str) -> Result<Self, Fault> {
+        Self::read(text).map_err(|fault| discreet(text, fault))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text { syntax: "origin".to_owned(), examples: &["https://briefly.example"] }
+    }
+}
+
+impl PublicUrl {
+    fn read(text: &str) -> Result<Self, Fault> {
         // Messages never repeat what was written: it may hold a password.
         let invalid = || Fault::invalid("is not https:// and a host, without user, path or query");
-        let (scheme, rest) = WebScheme::split(text).ok_or_else(invalid)?;
+        let Some((scheme, rest)) = WebScheme::split(text) else {
+            let fault = Fault::invalid("does not begin with https:// or http://");
+            return Err(match bare(text) {
+                Some(authority) => fault.label(format!("write \"https://{authority}\"")),
+                None => fault.label("for example \"https://briefly.example\""),
+            });
+        };
+        if has_impossible_port(rest) {
+            return Err(Fault::out_of_range(PORTS));
+        }
         let authority = Authority::parse(rest).ok_or_else(invalid)?;
         let authority = match authority.port() {
             // The same origin, as browsers and `Host` write it.
@@ -105,10 +135,6 @@ impl Text for PublicUrl {
             _ => authority,
         };
         Ok(Self { scheme, authority })
-    }
-
-    fn shape() -> Shape {
-        Shape::Text { syntax: "origin".to_owned(), examples: &["https://briefly.example"] }
     }
 }
 
@@ -127,6 +153,19 @@ impl Text for HostEntry {
 
 impl Text for ServerAddress {
     fn parse(text: &str) -> Result<Self, Fault> {
+        Self::read(text).map_err(|fault| discreet(text, fault))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text {
+            syntax: "address".to_owned(),
+            examples: &["http://127.0.0.1:3000", "https://app.internal", "unix:/run/app.sock"],
+        }
+    }
+}
+
+impl ServerAddress {
+    fn read(text: &str) -> Result<Self, Fault> {
         let example = "http://127.0.0.1:3000, https://app.internal or unix:/run/app.sock";
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -140,9 +179,12 @@ impl Text for ServerAddress {
         match WebScheme::split(text) {
             None => {
                 let fault = Fault::invalid("does not begin with http://, https:// or unix:");
-                let bare = Authority::parse(text).map(|authority| format!("write \"http://{authority}\""));
-                Err(bare.map_or(fault.clone(), |label| fault.label(label)))
+                Err(match bare(text) {
+                    Some(authority) => fault.label(format!("write \"http://{authority}\"")),
+                    None => fault.label("for example \"http://127.0.0.1:3000\""),
+                })
             }
+            Some((_, rest)) if has_impossible_port(rest) => Err(Fault::out_of_range(PORTS)),
             Some((scheme, rest)) => match (scheme, Authority::parse(rest)) {
                 (WebScheme::Http, Some(authority)) => Ok(Self::Http(authority)),
                 (WebScheme::Https, Some(authority)) => Ok(Self::Https(authority)),
@@ -150,13 +192,6 @@ impl Text for ServerAddress {
                     Err(Fault::invalid(format!("is not an address without user, path or query, such as {example}")))
                 }
             },
-        }
-    }
-
-    fn shape() -> Shape {
-        Shape::Text {
-            syntax: "address".to_owned(),
-            examples: &["http://127.0.0.1:3000", "https://app.internal", "unix:/run/app.sock"],
         }
     }
 }
@@ -223,6 +258,8 @@ mod tests {
         check("localhost", "write \"http://localhost\"");
         check("http://a/b", form);
         check("http://user:hunter2@a", form);
-        check("ftp://a", "does not begin with http://, https:// or unix:");
+        check("ftp://a", "write \"http://a\"");
+        check("ftp://a/b", "for example \"http://127.0.0.1:3000\"");
+        check("http://127.0.0.1:65536", PORTS);
     }
 }

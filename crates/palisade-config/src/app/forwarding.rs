@@ -30,7 +30,7 @@ pub struct Forwarding {
 #[derive(Clone, Debug)]
 pub struct ForwardingTable {
     default: Forwarding,
-    further: Vec<Forwarding>,
+    further: Vec<(Pattern, Forwarding)>,
 }
 
 /// What `[app.route]` says about one pattern.
@@ -41,19 +41,27 @@ pub(crate) struct Overrides {
 
 impl ForwardingTable {
     /// The table; index 0 is the default, then come the others in their order.
-    pub(crate) const fn new(default: Forwarding, further: Vec<Forwarding>) -> Self {
+    pub(crate) const fn new(default: Forwarding, further: Vec<(Pattern, Forwarding)>) -> Self {
         Self { default, further }
     }
 
     /// How requests of a route of the same snapshot are sent on.
     pub fn of(&self, route: &Route) -> &Forwarding {
-        let further = usize::from(route.settings).checked_sub(1);
-        further.and_then(|index| self.further.get(index)).unwrap_or(&self.default)
+        self.further_of(route).map_or(&self.default, |(_, forwarding)| forwarding)
+    }
+
+    /// The pattern of `[app.route]` whose settings hold for a route; `None`: those of `[app]` do.
+    pub fn pattern_of(&self, route: &Route) -> Option<&Pattern> {
+        self.further_of(route).map(|(pattern, _)| pattern)
+    }
+
+    fn further_of(&self, route: &Route) -> Option<&(Pattern, Forwarding)> {
+        self.further.get(usize::from(route.settings).checked_sub(1)?)
     }
 
     /// All settings, the default first.
     pub fn iter(&self) -> impl Iterator<Item = &Forwarding> {
-        std::iter::once(&self.default).chain(&self.further)
+        std::iter::once(&self.default).chain(self.further.iter().map(|(_, forwarding)| forwarding))
     }
 }
 

@@ -9,6 +9,7 @@ use super::address::ServerAddress;
 use super::own::{self, Listeners};
 use super::raw::{RawServer, Upstream};
 use crate::inputs::{FILE_BYTES_MAX, Secrets, read_bounded};
+use crate::secrets;
 
 /// Servers that share the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub(super) fn read_file(path: &Path, place: &Place, problems: &mut Problems) -> 
         Ok(bytes) => Some(bytes),
         Err(why) => {
             let message = format!("file {} {why}", path.display());
-            problems.report(Problem::new(Code::FileUnreadable, place, message));
+            problems.report(Problem::new(Code::FileUnreadable, place, message).help(secrets::PATHS));
             None
         }
     }

@@ -1,4 +1,5 @@
 mod examples;
+mod newcomer;
 mod outputs;
 mod overlay;
 mod problems;

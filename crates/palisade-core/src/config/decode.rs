@@ -2,7 +2,7 @@
 
 use super::code::Code;
 use super::place::Place;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, Spot};
 use super::shape::{Presence, Shape};
 use super::tree::{Node, Table, Value};
 
@@ -37,6 +37,8 @@ pub struct Fault {
     pub message: String,
     /// A few words for the spot itself: ``write `20/m` ``.
     pub label: Option<String>,
+    /// Whether the text may be repeated.
+    pub spot: Spot,
 }
 
 /// A value with its place, so that checks made later can still point at it.
@@ -100,18 +102,18 @@ pub struct OneOrMany<T>(pub Vec<Setting<T>>);
 impl Fault {
     /// The text does not have the form.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { code: Code::InvalidValue, message: message.into(), label: None }
+        Self { code: Code::InvalidValue, message: message.into(), label: None, spot: Spot::Shown }
     }
 
     /// The number has no unit.
     pub fn no_unit(units: &[&str]) -> Self {
-        let fault = Self { code: Code::MissingUnit, message: "has no unit".to_owned(), label: None };
+        let fault = Self { code: Code::MissingUnit, message: "has no unit".to_owned(), label: None, spot: Spot::Shown };
         fault.label(format!("units are {}", units.join(" ")))
     }
 
     /// The value is too small or too large.
     pub fn out_of_range(message: impl Into<String>) -> Self {
-        Self { code: Code::OutOfRange, message: message.into(), label: None }
+        Self { code: Code::OutOfRange, message: message.into(), label: None, spot: Spot::Shown }
     }
 
     /// The same with a few words for the spot itself.
@@ -120,9 +122,16 @@ impl Fault {
         self
     }
 
+    /// The same about a text that must not be repeated.
+    pub fn masked(mut self) -> Self {
+        self.spot = Spot::Masked;
+        self
+    }
+
     /// The problem that this is at a place.
     pub fn at(self, place: &Place) -> Problem {
         let problem = Problem::new(self.code, place, format!("`{}` {}", place.key, self.message));
+        let problem = Problem { spot: self.spot, ..problem };
         match self.label {
             Some(label) => problem.label(label),
             None => problem,
@@ -313,8 +322,8 @@ impl<T: Decode> Field for Option<Setting<T>> {
 
 /// The fault of a value of another type than was expected.
 pub(super) fn wrong_type(expected: &Shape, found: &Value) -> Fault {
-    let message = format!("is {}; expected {}", found.kind(), expected.syntax());
-    Fault { code: Code::WrongType, message, label: None }
+    let message = format!("is {}; expected {}", found.kind(), expected.expected());
+    Fault { code: Code::WrongType, message, label: None, spot: Spot::Shown }
 }
 
 fn decode_item<T: Decode>(item: &Node, place: &Place, problems: &mut Problems) -> Option<Setting<T>> {

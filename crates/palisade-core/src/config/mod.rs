@@ -60,14 +60,14 @@ pub use code::{Code, Severity};
 pub use decode::{Decode, Fault, Field, OneOrMany, OrFalse, OrOff, Setting, Text, TextOr};
 pub use files::{File, Files, Position};
 pub use named::{Map, Name, Named};
-pub use place::{Place, join};
-pub use problem::{PROBLEMS_MAX, Problem, Problems};
+pub use place::{Place, join, typed};
+pub use problem::{PROBLEMS_MAX, Problem, Problems, Spot};
 pub use secret::{Secret, SecretRef};
 pub use section::{Further, Part, decode_table, refuse_unknown};
 pub use shape::{KeyShape, Presence, SectionShape, Shape};
 pub use suggest::{nearest, unknown_key};
 pub use tree::{Entry, FileId, Node, Span, Table, Value};
-pub use values::{Period, Share, Size, Whole};
+pub use values::{PORTS, Period, Share, Size, Whole, has_impossible_port};
 
 #[cfg(test)]
 mod tests;

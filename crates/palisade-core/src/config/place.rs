@@ -46,6 +46,12 @@ pub fn join(parent: &str, name: &str) -> String {
     if bare { format!("{parent}{dot}{name}") } else { format!("{parent}{dot}{name:?}") }
 }
 
+/// A key as it is typed in a shell, in quotes where it holds some: `'app.route."/api/*".max_body'`.
+pub fn typed(key: &str) -> String {
+    let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if is_plain { key.to_owned() } else { format!("'{}'", key.replace('\'', r"'\''")) }
+}
+
 fn cut(name: &str) -> &str {
     name.char_indices().nth(NAME_CHARS_MAX).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }

@@ -19,17 +19,35 @@ pub struct Problem {
     pub label: Option<String>,
     /// What to do, or what to run.
     pub help: Option<String>,
+    /// Whether its spot may be repeated.
+    pub spot: Spot,
+}
+
+/// Whether what stands at a problem's spot may be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spot {
+    /// Yes.
+    #[default]
+    Shown,
+    /// No: it may hold a secret. Its place is.
+    Masked,
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(code: Code, place: &Place, message: impl Into<String>) -> Self {
-        Self { code, place: place.clone(), message: message.into(), label: None, help: None }
+        Self { code, place: place.clone(), message: message.into(), label: None, help: None, spot: Spot::Shown }
     }
 
     /// The same with a few words for the spot itself.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// The same about something that must not be repeated.
+    pub fn masked(mut self) -> Self {
+        self.spot = Spot::Masked;
         self
     }
 
@@ -57,6 +75,11 @@ impl Problems {
         {
             *lesser = problem;
         }
+    }
+
+    /// Forgets that a key is missing: it is there, under a name that was reported by itself.
+    pub(super) fn forget_missing(&mut self, key: &str) {
+        self.found.retain(|problem| problem.code != Code::MissingKey || &*problem.place.key != key);
     }
 
     /// Whether further errors would be left out, so that nobody need look for them.

@@ -52,8 +52,8 @@ impl Decode for SecretRef {
     fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         const FORM: &str = "a secret is { env = \"NAME\" } or { file = \"/path\" }";
         let Value::Table(table) = &node.value else {
-            // Neither the value nor its line is shown: it may be the secret. So no label.
-            problems.report(wrong_type(&Self::shape(), &node.value).at(place).help(FORM));
+            // It may be the secret itself.
+            problems.report(wrong_type(&Self::shape(), &node.value).at(place).help(FORM).masked());
             return None;
         };
         let mut entries = table.iter();
@@ -66,7 +66,7 @@ impl Decode for SecretRef {
             _ => None,
         };
         if reference.is_none() {
-            problems.report(Fault::invalid("is not a reference to a secret").at(place).help(FORM));
+            problems.report(Fault::invalid("is not a reference to a secret").at(place).help(FORM).masked());
         }
         reference
     }

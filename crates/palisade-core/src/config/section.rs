@@ -1,10 +1,10 @@
 //! One block per table: struct, defaults, decoding, unknown keys, schema and reference text.
 
 use super::decode::{Decode, wrong_type};
-use super::place::Place;
+use super::place::{Place, join};
 use super::problem::Problems;
 use super::shape::SectionShape;
-use super::suggest::unknown_key;
+use super::suggest::{misspelled, unknown_key};
 use super::tree::{Entry, Node, Table, Value};
 
 /// What the `..` line of a section may be: it takes keys that the section does not name itself.
@@ -179,6 +179,9 @@ pub fn refuse_unknown<T: Decode>(table: &Table, own: &[&'static str], place: &Pl
         }
         if problems.is_full() {
             return;
+        }
+        if let Some(meant) = misspelled(&entry.name, &known) {
+            problems.forget_missing(&join(&place.key, meant));
         }
         problems.report(unknown_key(entry, place, &known));
     }

@@ -93,6 +93,48 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// What a message says was expected, with a value that could be pasted: `a rate such as "300/m"`.
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Boolean => "true or false".to_owned(),
+            Self::Integer { .. } => format!("a {}", self.syntax()),
+            Self::Text { syntax, examples } => {
+                // Bounds are said when they are overstepped.
+                let name = syntax.split(',').next().unwrap_or(syntax);
+                let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+                match examples.first() {
+                    Some(example) => format!("{article} {name} such as {example:?}"),
+                    None => "text in quotes".to_owned(),
+                }
+            }
+            Self::Words(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
+            Self::False => "false".to_owned(),
+            Self::List(item) => match item.example() {
+                Some(example) => format!("a list such as [{example}]"),
+                None => "a list".to_owned(),
+            },
+            Self::Map { .. } | Self::Section(_) => "a table".to_owned(),
+            Self::Either(shapes) => shapes.iter().map(Self::expected).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
+    /// A value of this form as it would be written; `None` for forms that need more than one line
+    /// says.
+    fn example(&self) -> Option<String> {
+        match self {
+            Self::Boolean => Some("true".to_owned()),
+            Self::Integer { min, .. } => Some(min.to_string()),
+            Self::Text { examples, .. } => examples.first().map(|example| format!("{example:?}")),
+            Self::Words(words) => words.first().map(|word| format!("{word:?}")),
+            Self::False => Some("false".to_owned()),
+            Self::List(item) => item.example().map(|item| format!("[{item}]")),
+            Self::Map { .. } | Self::Section(_) => None,
+            Self::Either(shapes) => shapes.iter().find_map(Self::example),
+        }
+    }
+}
+
 impl SectionShape {
     /// The key of that name.
     pub fn find(&self, name: &str) -> Option<&KeyShape> {

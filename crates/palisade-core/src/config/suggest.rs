@@ -1,7 +1,7 @@
 //! What the author may have meant.
 
 use super::code::Code;
-use super::place::{Place, join};
+use super::place::{Place, join, typed};
 use super::problem::Problem;
 use super::tree::Entry;
 
@@ -71,15 +71,21 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, word)| word)
 }
 
+/// The key of the table that was probably meant by another one, which it does not have.
+pub(super) fn misspelled<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    nearest(written, known.iter().copied())
+}
+
 /// The problem of a key that its table does not have.
 pub fn unknown_key(entry: &Entry, table: &Place, known: &[&'static str]) -> Problem {
     let place = table.child(&entry.name, entry.name_span);
     let name = shown(&entry.name);
     let problem = Problem::new(Code::UnknownKey, &place, format!("`{name}` is not a key of {}", table.table()));
     let elsewhere = ELSEWHERE.iter().find(|(word, _)| *word == entry.name).map(|(_, ours)| *ours);
-    let sibling = nearest(&entry.name, known.iter().copied()).or_else(|| elsewhere.filter(|ours| known.contains(ours)));
+    let sibling = misspelled(&entry.name, known).or_else(|| elsewhere.filter(|ours| known.contains(ours)));
     if let Some(meant) = sibling {
-        problem.label(format!("did you mean `{meant}`?")).help(format!("palisade explain {}", join(&table.key, meant)))
+        let help = format!("palisade explain {}", typed(&join(&table.key, meant)));
+        problem.label(format!("did you mean `{meant}`?")).help(help)
     } else if let Some(meant) = elsewhere {
         problem.label(format!("here that is `{meant}`"))
     } else if known.is_empty() {

@@ -169,7 +169,6 @@ fn a_part_is_read_from_the_table_around_it() {
     assert_eq!(
         problems,
         [
-            "config.missing_key: [limits] needs the key `rate`",
             "config.missing_key: [limits.limit] needs the key `rate`",
             "config.unknown_key: `rats` is not a key of [limits] (did you mean `rate`?)",
             "config.unknown_key: `lust` is not a key of [limits] (did you mean `last`?)",

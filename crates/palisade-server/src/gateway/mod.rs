@@ -14,15 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
-use palisade_core::{
-    Head, HeaderEdits, Kind, Path, Pattern, Protocol, Reason, Record, Refusal, RequestId, Sift, Stage, media,
-};
+use palisade_core::{Head, HeaderEdits, Kind, Protocol, Reason, Record, Refusal, RequestId, Sift, Stage, media};
 use palisade_http1::write::Writable;
-use palisade_policy::inbound::Inbound;
 use palisade_proxy::{
-    Ambient, AnswerHead, Ask, Failure, Outbound, Permit, Received, ResponseBody, Sent, Tunnel, TunnelEnd, hop,
+    Ambient, AnswerHead, Ask, Failure, Outbound, Permit, Received, ResponseBody, Sent, Tunnel, TunnelEnd,
 };
 use palisade_telemetry::WorkerTelemetry;
 use palisade_tower::answer::Answer;
@@ -39,11 +36,12 @@ use tokio::task::spawn_local;
 use crate::connection::{Arrived, BodyError, Connection, RequestBody, Service, Upgrade};
 use crate::counters::Engine;
 use crate::ending::{Endable, Ending, Ends};
-use crate::health;
 use crate::live::{Group, Live, Plan, timeouts};
 use crate::memory::{Memory, Pressure};
 use crate::panic::{Panicked, caught};
+use crate::refuse::Reserved;
 use crate::status::Status;
+use crate::{health, onward, refuse};
 
 /// The listener beside TLS, whose requests are sent to the public address.
 pub(crate) const REDIRECT: &str = "redirect";
@@ -66,7 +64,7 @@ pub(crate) struct Gateway {
     ambient: Rc<Ambient>,
     workers: u32,
     memory: Arc<Memory>,
-    reserved: Option<Pattern>,
+    reserved: Reserved,
 }
 
 /// Hands closed records to the worker's telemetry.
@@ -104,7 +102,7 @@ impl Gateway {
         memory: Arc<Memory>,
     ) -> Self {
         let random = RefCell::new(fastrand::Rng::new());
-        let reserved = Pattern::parse("/.palisade/**").ok();
+        let reserved = Reserved::default();
         Self { live, stores, status, telemetry, random, ending: Ending::default(), ambient, workers, memory, reserved }
     }
 
@@ -179,8 +177,8 @@ impl Gateway {
         if let Some(ended) = transit.ask(&self.stores, Stage::Shed..=Stage::Shed, &head, &mut body).await.ended() {
             return Ok(end(&mut transit, ended, &head));
         }
-        if declared(&head).is_some_and(|bytes| bytes > route.max_body) {
-            return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::HttpBodyTooLarge)), &head));
+        if let Some(refusal) = refuse::declared_too_long(&head, route) {
+            return Ok(end(&mut transit, Refused::Refusal(refusal), &head));
         }
         let Some((forwarding, group)) = live.forwarding(route) else {
             return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::InternalPanic)), &head));
@@ -193,8 +191,8 @@ impl Gateway {
         if let Some(ended) = transit.ask(&self.stores, later, &head, &mut body).await.ended() {
             return Ok(end(&mut transit, ended, &head));
         }
-        if route.kind == Kind::Own || self.is_reserved(&transit.sight.path) {
-            return Ok(end(&mut transit, Refused::Refusal(Refusal::new(Reason::HttpNotFound)), &head));
+        if let Some(refusal) = self.reserved.refuse(&transit.sight) {
+            return Ok(end(&mut transit, Refused::Refusal(refusal), &head));
         }
         // Not a future of its own: what it would take in would lie twice in every request's future.
         let way = Way { live: &live, timeouts: timeouts(forwarding), permit };
@@ -210,14 +208,6 @@ impl Gateway {
             group.upstream.send(request, ask).await
         };
         self.conclude(&mut transit, sent, upgrade, &head)
-    }
-
-    /// Whether a reader who ignores case, parameters or escapes would take a path for one of ours.
-    /// Nothing under our prefix reaches the application in any spelling.
-    fn is_reserved(&self, path: &Path<'_>) -> bool {
-        // Nearly no path has such a segment, and looking for it is cheaper than comparing.
-        let has_dot = path.as_str().as_bytes().windows(2).any(|pair| matches!(pair, b".p" | b".P"));
-        has_dot && self.reserved.as_ref().is_some_and(|reserved| reserved.matches_broadly(path))
     }
 
     /// What becomes of what the application said.
@@ -348,11 +338,6 @@ fn oversized(head: &dyn Head, target: &str) -> Option<Refusal> {
     (fields > limits.fields_max).then(|| Refusal::new(Reason::HttpHeadTooLarge))
 }
 
-/// The body's declared length.
-fn declared(head: &dyn Head) -> Option<u64> {
-    std::str::from_utf8(head.first(&CONTENT_LENGTH)?).ok()?.parse().ok()
-}
-
 /// The way of one request to the application.
 struct Way<'a> {
     live: &'a Live,
@@ -368,16 +353,8 @@ impl Way<'_> {
         head: &dyn Head,
         payload: palisade_proxy::retry::Payload,
     ) -> Result<(HeaderEdits, Ask), Refusal> {
-        let mut edits = HeaderEdits::none();
-        edits.reserve(EDITS);
-        // A trailer may not say what a field may not.
-        let inbound = &self.live.plan.protection.edge.inbound;
-        let keep = |name: &[u8]| inbound.verdict(name) == Inbound::Keep;
-        let prepared = hop::prepare(transit.sight.method, head, payload, &keep, &mut edits)
-            .map_err(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()))?;
-        // After what is taken out, so that no `Connection` can remove what is put in.
-        edits.extend(std::mem::take(&mut transit.passage.request));
-        self.live.plan.names.tell(head, &mut edits, &transit.arrival, transit.sight.authority);
+        let Plan { protection, names, .. } = &*self.live.plan;
+        let (edits, prepared) = onward::edits(names, &protection.edge.inbound, transit, head, payload)?;
         let ask = Ask {
             began: transit.arrival.now.monotonic,
             timeouts: self.timeouts,
@@ -388,9 +365,6 @@ impl Way<'_> {
         Ok((edits, ask))
     }
 }
-
-/// Changes to an ordinary request's head.
-const EDITS: usize = 16;
 
 /// A WebSocket: from here on bytes go both ways, and the record closes with the tunnel.
 fn switch(

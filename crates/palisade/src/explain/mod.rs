@@ -1,11 +1,12 @@
 //! `palisade explain`: what would happen to a request, what a code means, what a key does.
 
+mod changes;
 mod request;
 mod story;
 
-use palisade_config::{Seed, Snapshot, key_doc, load};
+use palisade_config::{Seed, Snapshot, key_doc, load, nearest_key};
 use palisade_core::Reason;
-use palisade_core::config::Code;
+use palisade_core::config::{Code, nearest, typed};
 use serde_json::json;
 
 use crate::cli::{Explain, Format};
@@ -15,35 +16,41 @@ use crate::{check, print, source};
 /// Runs the command.
 pub(crate) fn run(explain: &Explain) -> Exit {
     let what = explain.what.trim();
-    if what.contains('/') || what.contains(' ') {
-        return match configuration(explain) {
-            Ok(snapshot) => request::explain(explain, &snapshot),
-            Err(exit) => exit,
-        };
-    }
     if let Some(reason) = Reason::find(what) {
         return code(explain.format, what, Some(reason.status().as_u16()), reason.title(), reason.page());
     }
     if let Some(found) = Code::find(what) {
         return code(explain.format, what, None, "A problem of the configuration", found.page());
     }
-    match key_doc(what) {
-        Some(doc) => key(explain, &doc),
-        None => {
-            eprintln!(
-                "palisade: `{what}` is no code and no key.\nA request is written 'POST /api/chat'; \
-                 codes and keys are listed in docs/reference."
-            );
-            Exit::Usage
-        }
+    // Before a request, since the name of a route holds slashes.
+    if let Some(doc) = key_doc(what) {
+        return key(explain, &doc);
     }
+    let is_request = what.starts_with('/') || what.contains(' ');
+    if is_request {
+        return match configuration(explain) {
+            Ok(snapshot) => request::explain(explain, &snapshot),
+            Err(exit) => exit,
+        };
+    }
+    eprintln!("palisade: `{what}` is no code and no key");
+    match meant(what) {
+        Some(meant) => eprintln!("Did you mean: palisade explain {}", typed(&meant)),
+        None => eprintln!("A request is written 'POST /api/chat'; palisade explain app lists the keys of a table."),
+    }
+    Exit::Usage
+}
+
+/// The code or the key that is nearest.
+fn meant(what: &str) -> Option<String> {
+    let reasons = Reason::ALL.iter().map(|reason| reason.code());
+    let codes = reasons.chain(Code::ALL.iter().map(|code| code.code()));
+    nearest(what, codes).map(str::to_owned).or_else(|| nearest_key(what))
 }
 
 fn configuration(explain: &Explain) -> Result<Snapshot, Exit> {
-    let inputs = source::inputs(&explain.source, None).map_err(|error| {
-        eprintln!("palisade: {error}");
-        Exit::Config
-    })?;
+    let inputs = source::inputs(&explain.source, None)
+        .map_err(|error| error.complain(&format!("palisade explain {} --config FILE", typed(explain.what.trim()))))?;
     match load(&inputs.secrets(palisade_config::Secrets::Skip), Seed([0; 16])) {
         Ok((snapshot, _)) => Ok(snapshot),
         Err(report) => {
@@ -84,13 +91,16 @@ fn key(explain: &Explain, doc: &palisade_config::KeyDoc) -> Exit {
                 Some((value, place)) => format!("Now: {value}   ({place})\n"),
                 None => String::new(),
             };
-            print::out(&format!("{}\n{} · {}\n\n{}\n{now}", doc.key, doc.syntax, doc.presence, doc.doc))
+            let width = doc.keys.iter().map(|(key, _)| key.chars().count()).max().unwrap_or_default();
+            let keys: String = doc.keys.iter().map(|(key, syntax)| format!("  {key:<width$}  {syntax}\n")).collect();
+            let keys = if keys.is_empty() { keys } else { format!("\nIts keys:\n{keys}") };
+            print::out(&format!("{}\n{} · {}\n\n{}\n{keys}{now}", doc.key, doc.syntax, doc.presence, doc.doc))
         }
         Format::Json => {
             let (value, place) = value.unzip();
             let document = json!({
                 "schema_version": 1, "key": doc.key, "syntax": doc.syntax, "presence": doc.presence,
-                "doc": doc.doc, "value": value, "place": place.as_deref(),
+                "doc": doc.doc, "keys": doc.keys, "value": value, "place": place.as_deref(),
             });
             print::out(&format!("{document}\n"))
         }

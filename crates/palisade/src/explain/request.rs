@@ -13,20 +13,22 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use palisade_config::Snapshot;
-use palisade_core::{Reason, Record, Refusal};
+use palisade_core::{HeaderEdits, Kind, Reason, Record, Refusal, Reply, Stage};
 use palisade_server::connection::framing::{self, Line};
-use palisade_server::protection;
+use palisade_server::refuse::{self, Reserved};
+use palisade_server::{health, onward, protection};
 use palisade_store::counters::memory::Table;
 use palisade_store::{Counters, Records};
 use palisade_tower::answer::Answer;
 use palisade_tower::body::AnswerBody;
 use palisade_tower::edge::{Entropy, Peer};
-use palisade_tower::guard::{REQUEST_STAGES, Ruling, Stores};
+use palisade_tower::guard::Stores;
 use palisade_tower::held::Held;
 use palisade_tower::observe::Close;
 use palisade_tower::transit::{Incoming, Refused, Transit};
 use palisade_tower::{asked, clock};
 
+use super::changes::{Changes, shown};
 use super::story::{Step, Story};
 use crate::cli::Explain;
 use crate::exit::Exit;
@@ -41,8 +43,18 @@ pub(super) fn explain(explain: &Explain, snapshot: &Snapshot) -> Exit {
             return Exit::Usage;
         }
     };
-    match pass(parts, explain, snapshot) {
-        Some(story) => print::out(&story.render(explain.format)),
+    // What is added to a page and not to data depends on what the application answers.
+    let told = pass(parts.clone(), explain, snapshot, "application/json").zip(pass(
+        parts,
+        explain,
+        snapshot,
+        "text/html; charset=utf-8",
+    ));
+    match told {
+        Some((mut story, page)) => {
+            story.head_on_pages = page.head.into_iter().filter(|field| !story.head.contains(field)).collect();
+            print::out(&story.render(explain.format))
+        }
         None => {
             eprintln!("palisade: a policy would wait for a store, which can't be explained here");
             Exit::Usage
@@ -69,11 +81,13 @@ fn parse(line: &str, fields: &[String], snapshot: &Snapshot) -> Result<Parts, St
     Ok(request.into_parts().0)
 }
 
-/// Lets the request pass edge and guard. `None` if something had to be waited for.
-fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
+/// Lets the request pass edge and guard, and an answer of that type back. `None` if something had to
+/// be waited for.
+fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot, answer_type: &'static str) -> Option<Story> {
     let protection = protection::of(snapshot, [0; 16]);
     let stores = Stores { counters: Counters::Memory(Table::new(snapshot.table)).into(), records: Records::new(1) };
     let Parts { method, uri, version, mut headers, .. } = parts;
+    let sent = headers.clone();
     let asked_for = asked::authority(&uri, &headers);
     let protocol = asked::protocol(version);
     let authority = uri.authority().map(http::uri::Authority::as_str);
@@ -93,25 +107,30 @@ fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
     transit.note_everything();
     let questions = transit.sight.route.questions.clone();
     let framing = malformed.map(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()));
-    let edge = framing.or(refused);
-    let edge_detail = edge.as_ref().and_then(|refusal| refusal.detail.clone());
-    let ruling = match edge {
-        Some(refusal) => Ruling::Refuse(refusal),
-        None => {
-            let mut body = Held::new(Empty::<Bytes>::new());
-            at_once(transit.ask(&stores, REQUEST_STAGES, &headers, &mut body))?
+    let mut edge_detail = None;
+    let verdict = match framing.or(refused) {
+        Some(refusal) => {
+            edge_detail = refusal.detail.as_deref().map(str::to_owned);
+            Verdict::Ends(Refused::Refusal(refusal))
         }
+        None if transit.sight.route.kind == Kind::Health => Verdict::Health,
+        None => ask(&mut transit, &stores, snapshot, &headers, &mut edge_detail)?,
     };
-    let (answer, ending) = match ruling.ended() {
-        Some(ended) => {
-            let refusal = match &ended {
+    let mut request = Changes::default();
+    let (answer, ending) = match verdict {
+        Verdict::Ends(ended) => {
+            let reason = match &ended {
                 Refused::Refusal(refusal) => Some(refusal.reason),
                 Refused::Reply(_) => None,
             };
-            (transit.end::<Empty<Bytes>>(ended, &headers), Ending::Here(refusal))
+            (transit.end::<Empty<Bytes>>(ended, &headers), Ending::Here(reason))
         }
-        None => {
-            let answer = Answer::from(made_up()).map(|()| AnswerBody::App(Empty::<Bytes>::new()));
+        Verdict::Health => (transit.end::<Empty<Bytes>>(Refused::Reply(ok()), &headers), Ending::Here(None)),
+        Verdict::Pass(edits) => {
+            let mut received = headers.clone();
+            edits.apply(&mut received);
+            request = Changes::between(&sent, &received);
+            let answer = Answer::from(made_up(answer_type)).map(|()| AnswerBody::App(Empty::<Bytes>::new()));
             (transit.answer(answer, |never| match *never {}, &headers), Ending::Application)
         }
     };
@@ -120,7 +139,52 @@ fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot) -> Option<Story> {
     drop(answer);
     let record: Record = closed.take()?;
     let steps = Step::all(&record.policies, &questions);
-    Some(Story { record, steps, ending, edge_detail, status, head: added(&head) })
+    let head = shown(head.iter().filter(|(name, _)| *name != "content-type"));
+    Some(Story { record, steps, ending, edge_detail, status, request, head, head_on_pages: Vec::new() })
+}
+
+/// What becomes of the request.
+enum Verdict {
+    /// The gateway answers.
+    Ends(Refused),
+    /// The gateway answers about itself.
+    Health,
+    /// It goes on to the application, with these changes.
+    Pass(HeaderEdits),
+}
+
+/// Asks everything that the gateway asks before it forwards, in its order. `None` if something had
+/// to be waited for.
+fn ask(
+    transit: &mut Transit<'_, Keep>,
+    stores: &Stores,
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    detail: &mut Option<String>,
+) -> Option<Verdict> {
+    let mut body = Held::new(Empty::<Bytes>::new());
+    if let Some(ended) = at_once(transit.ask(stores, Stage::Shed..=Stage::Shed, headers, &mut body))?.ended() {
+        return Some(Verdict::Ends(ended));
+    }
+    if let Some(refusal) = refuse::declared_too_long(headers, transit.sight.route) {
+        let rule = snapshot.body_rule(transit.sight.route);
+        *detail = Some(format!("the declared length is over {} = {}   ({})", rule.key, rule.value, rule.place));
+        return Some(Verdict::Ends(Refused::Refusal(refusal)));
+    }
+    if let Some(ended) = at_once(transit.ask(stores, Stage::Identify..=Stage::Shape, headers, &mut body))?.ended() {
+        return Some(Verdict::Ends(ended));
+    }
+    if let Some(refusal) = Reserved::default().refuse(&transit.sight) {
+        *detail = Some("paths below /.palisade/ are the gateway's own".to_owned());
+        return Some(Verdict::Ends(Refused::Refusal(refusal)));
+    }
+    Some(match onward::explain(snapshot, transit, headers) {
+        Ok(edits) => Verdict::Pass(edits),
+        Err(refusal) => {
+            *detail = refusal.detail.as_deref().map(str::to_owned);
+            Verdict::Ends(Refused::Refusal(refusal))
+        }
+    })
 }
 
 /// How the request would end.
@@ -132,21 +196,18 @@ pub(super) enum Ending {
     Application,
 }
 
-/// A page as an application sends it, to show what becomes of its head.
-fn made_up() -> Response<()> {
-    let mut page = Response::new(());
-    let head = page.headers_mut();
-    head.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"));
+/// An answer as an application sends it, to show what becomes of its head.
+fn made_up(answer_type: &'static str) -> Response<()> {
+    let mut answer = Response::new(());
+    let head = answer.headers_mut();
+    head.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(answer_type));
     head.insert(http::header::SERVER, http::HeaderValue::from_static("application"));
-    page
+    answer
 }
 
-/// What the gateway adds to the answer; ids are different each time and left out.
-fn added(head: &HeaderMap) -> Vec<(String, String)> {
-    head.iter()
-        .filter(|(name, _)| *name != "content-type" && *name != "x-request-id")
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect()
+/// What a gateway that is well says about itself.
+fn ok() -> Reply {
+    Reply { status: http::StatusCode::OK, head: health::HEAD.to_vec(), body: Bytes::from_static(b"ok") }
 }
 
 /// Keeps the record of the explained request.

@@ -8,6 +8,7 @@ use palisade_core::record::{Answer, Asked};
 use palisade_core::{Bound, Question, Record, Tally};
 use serde_json::json;
 
+use super::changes::{Changes, Field};
 use super::request::Ending;
 use crate::cli::Format;
 
@@ -16,11 +17,15 @@ pub(super) struct Story {
     pub(super) record: Record,
     pub(super) steps: Vec<Step>,
     pub(super) ending: Ending,
-    /// What the edge has against it, for the operator.
-    pub(super) edge_detail: Option<Box<str>>,
+    /// What the gateway itself has against it, for the operator.
+    pub(super) edge_detail: Option<String>,
     pub(super) status: StatusCode,
-    /// What the gateway adds to the answer.
-    pub(super) head: Vec<(String, String)>,
+    /// What the gateway changes before the application sees it.
+    pub(super) request: Changes,
+    /// What the gateway adds to any answer.
+    pub(super) head: Vec<Field>,
+    /// What it adds if the answer is a page.
+    pub(super) head_on_pages: Vec<Field>,
 }
 
 /// One question and its answer.
@@ -143,16 +148,22 @@ impl Story {
             let mode = if mode == "enforce" { "" } else { mode };
             let _ = writeln!(text, "  {stage:<10} limit {name} by {key}: {holds}; {state} {mode}");
         }
+        if !self.request.removed.is_empty() {
+            let _ = writeln!(text, "\nTaken out of the request:\n  {}", self.request.removed.join("\n  "));
+        }
+        write_fields(&mut text, "Set for the application:", &self.request.added);
         let _ = match self.ending {
-            Ending::Application => writeln!(text, "\nThe application answers. To its answer is added:"),
+            Ending::Application => writeln!(text, "\nThe application answers."),
             Ending::Here(Some(reason)) => {
                 writeln!(text, "\nRefused with {} {}: {}", self.status.as_u16(), reason.code(), reason.title())
             }
             Ending::Here(None) => writeln!(text, "\nAnswered with {}:", self.status),
         };
-        for (name, value) in &self.head {
-            let _ = writeln!(text, "  {name}: {value}");
+        match self.ending {
+            Ending::Application => write_fields(&mut text, "Set on its answer:", &self.head),
+            Ending::Here(_) => self.head.iter().for_each(|field| write_field(&mut text, field)),
         }
+        write_fields(&mut text, "On pages (text/html) that bring none of their own, also:", &self.head_on_pages);
         if let Ending::Here(Some(reason)) = self.ending {
             let _ = writeln!(text, "\npalisade explain {} tells more.", reason.code());
         }
@@ -199,7 +210,21 @@ impl Story {
             "policies": policies,
             "limits": limits,
             "ending": ending,
-            "head": self.head.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
+            "removed": self.request.removed,
+            "added": self.request.added,
+            "head": self.head,
+            "head_on_pages": self.head_on_pages,
         })
     }
+}
+
+fn write_fields(text: &mut String, title: &str, fields: &[Field]) {
+    if !fields.is_empty() {
+        let _ = writeln!(text, "\n{title}");
+        fields.iter().for_each(|field| write_field(text, field));
+    }
+}
+
+fn write_field(text: &mut String, (name, value): &Field) {
+    let _ = writeln!(text, "  {name}: {}", value.as_deref().unwrap_or("(new for each request)"));
 }

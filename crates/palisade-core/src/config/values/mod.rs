@@ -12,6 +12,7 @@ pub use number::Whole;
 pub use period::Period;
 pub use share::Share;
 pub use size::Size;
+pub use text::{PORTS, has_impossible_port};
 
 use super::decode::Fault;
 

@@ -24,9 +24,21 @@ impl Text for String {
     }
 }
 
+/// What is said of a port that no address can have.
+pub const PORTS: &str = "must have a port between 1 and 65535";
+
+/// Whether the text ends in a port that is too large.
+pub fn has_impossible_port(text: &str) -> bool {
+    let port = text.rsplit_once(':').map_or("", |(_, port)| port);
+    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_err()
+}
+
 impl Text for SocketAddr {
     fn parse(text: &str) -> Result<Self, Fault> {
         text.parse().map_err(|_| {
+            if has_impossible_port(text) {
+                return Fault::out_of_range(PORTS);
+            }
             let fault = Fault::invalid("is not an address with a port");
             match text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')) {
                 Some(port) => fault.label(format!("write \"127.0.0.1:{port}\" or \"0.0.0.0:{port}\"")),

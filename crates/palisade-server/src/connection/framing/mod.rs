@@ -31,8 +31,10 @@ use palisade_proxy::hop;
 pub enum Malformed {
     /// `Content-Length`, or how often it was sent.
     Length,
-    /// `Transfer-Encoding`, or beside what it was sent.
+    /// `Transfer-Encoding`, or in which protocol it was sent.
     Encoding,
+    /// `Content-Length` and `Transfer-Encoding`, each of which says where the body ends.
+    BothLengths,
     /// `Host` or `:authority`, or how often it was sent.
     Host,
     /// The target's authority isn't the host.
@@ -54,6 +56,7 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Self::Length => "`Content-Length` repeated, or not a number",
             Self::Encoding => "`Transfer-Encoding` other than `chunked` alone",
+            Self::BothLengths => "`Content-Length` and `Transfer-Encoding` in one head: two lengths for one body",
             Self::Host => "not exactly one `Host` of the form host[:port]",
             Self::OtherHost => "the target's authority differs from `Host`",
             Self::Target => "the target is not a path",
@@ -184,6 +187,7 @@ impl<'a> Found<'a> {
         match self.encodings {
             0 => Ok(()),
             1 if line.protocol == Protocol::Http11 && self.lengths == 0 => Ok(()),
+            1 if self.lengths == 1 => Err(Malformed::BothLengths),
             _ => Err(Malformed::Encoding),
         }
     }

@@ -60,7 +60,8 @@ fn lengths_and_encodings() {
         ("Transfer-Encoding: CHUNKED", "ok"),
         ("Transfer-Encoding: chunked\nTransfer-Encoding: chunked", "Encoding"),
         ("Transfer-Encoding: gzip, chunked", "Encoding"),
-        ("Transfer-Encoding: chunked\nContent-Length: 1", "Encoding"),
+        ("Transfer-Encoding: chunked\nContent-Length: 1", "BothLengths"),
+        ("Content-Length: 1\nTransfer-Encoding: chunked", "BothLengths"),
     ] {
         check_text(&format!("POST / HTTP/1.1\nHost: a\n{fields}"), expected);
     }
