@@ -124,7 +124,8 @@ async fn the_document_describes_exactly_the_routes() {
 /// `[performance] routes` of the configuration beside this application.
 #[test]
 fn the_configuration_names_every_route() {
-    let configured: BTreeSet<&str> = include_str!("../palisade.toml")
+    let (_, list) = include_str!("../palisade.toml").split_once("routes = [").unwrap();
+    let configured: BTreeSet<&str> = list
         .lines()
         .map(|line| line.trim().trim_end_matches(','))
         .filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'))
