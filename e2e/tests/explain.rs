@@ -151,7 +151,7 @@ fn a_table_lists_its_keys_and_an_unknown_word_what_is_near() {
         assert!(code == Some(0) && said.contains(expected), "{what}: {said}");
     }
     for (what, expected) in [
-        ("limits.perip", "palisade explain limits.per_ip"),
+        ("app.upsteam", "palisade explain app.upstream"),
         ("limit.per_ip", "palisade explain limits.per_ip"),
         ("per_ip", "palisade explain limits.per_ip"),
         ("http.unkown_host", "palisade explain http.unknown_host"),
