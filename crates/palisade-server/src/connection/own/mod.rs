@@ -104,7 +104,7 @@ async fn head<T: Transport>(conn: &Rc<Shared<T>>, place: &Place) -> Result<Optio
     poll_fn(|context| conn.with(|conn| conn.poll_head(context, place.is_draining()))).await
 }
 
-/// Requests and their answers, as long as one follows the other at once.
+/// Requests and their answers, as long as one follows the other at once and there is room to wait.
 async fn exchanges<T: Transport, S: Service>(
     conn: &Rc<Shared<T>>,
     first: Request,
@@ -117,6 +117,7 @@ async fn exchanges<T: Transport, S: Service>(
             Then::Keep => conn.with(|conn| conn.rest()),
             then @ (Then::Close(_) | Then::Gone) => return Ok(then),
         }
+        let Some(_ready) = place.ready() else { return Ok(Then::Keep) };
         request = match head(conn, place).await? {
             Some(request) => request,
             None => return Ok(Then::Keep),
