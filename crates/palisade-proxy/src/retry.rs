@@ -3,7 +3,7 @@
 //! Only when the application can't have acted upon it: no connection was made, or the request was
 //! never written. A request whose connection closed before any byte of the answer may have been
 //! acted upon; it is sent again only if its method is idempotent and there is no body to replay,
-//! and after a new connection to another server only (ADR 8). At most two more tries, and in all no more than a tenth of the requests of the last ten
+//! and after a new connection to another server only (ADR 11). At most two more tries, and in all no more than a tenth of the requests of the last ten
 //! seconds, so that a failing application isn't buried by its own clients.
 
 use std::time::Duration;
