@@ -59,6 +59,10 @@ async fn the_demo_serves_the_reference_application() {
             assert!(shown.contains("x-real-ip") && shown.contains("\"host\""), "{line}\n{shown}");
             assert!(!shown.to_lowercase().contains("x-forwarded-user"), "{line}\n{shown}");
         }
+        if line.contains("webhook") {
+            assert!(shown.contains("invoice.paid"), "{line}\n{shown}");
+            assert_eq!(shown.contains("\"exempt:"), line.contains("billing/webhook"), "{line}\n{shown}");
+        }
         if line.contains("uniq") {
             for status in ["200", "429"] {
                 assert!(shown.contains(status), "no {status}: {line}\n{shown}");

@@ -108,7 +108,8 @@ fn introduce(process: &Process, application: SocketAddr) {
          curl -i http://{public}/api/chat -H 'Demo-User: anna' -H 'Demo-Plan: free' -H 'content-type: application/json' \
          -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\
          \n  A webhook that no limit but its own ceiling is on, and a spelling that is not exempt:\n    \
-         curl -i -X POST http://{public}/api/billing/webhook\n    curl -i -X POST http://{public}/api/billing//webhook\n\
+         curl -i http://{public}/api/billing/webhook -d '{{\"type\":\"invoice.paid\"}}'\n    \
+         curl -i http://{public}/api/billing//webhook -d '{{\"type\":\"invoice.paid\"}}'\n\
          \n  A path that two servers would read differently:\n    curl -i --path-as-is 'http://{public}/a/..%2fadmin'\n\
          \n  A field that only a gateway may set; the application answers with what it received, and that is not there:\n    \
          curl -s http://{public}/api/request -H 'X-Forwarded-User: admin'\n\

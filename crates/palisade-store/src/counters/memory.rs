@@ -5,7 +5,7 @@
 //! order, all before it reads: it is exact under parallel use and can't deadlock. Pages nobody
 //! wrote to cost no memory, and a flood of keys can't make the table grow.
 //!
-//! Beside its cells a stripe keeps what few keys have ([`Beside`]): reservations, of which there are
+//! Beside its cells a stripe keeps what few keys have (`Beside`): reservations, of which there are
 //! no more than requests under way, and bans.
 //!
 //! 256 stripes are enough for two threads to meet rarely, and few enough for the locks to stay in
