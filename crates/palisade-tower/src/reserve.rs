@@ -48,9 +48,7 @@ impl Reservations {
             }
         });
     }
-}
 
-impl Reservations {
     /// Settles what is known when the answer is over.
     pub(crate) fn conclude(&mut self, facts: &Facts) {
         let now = clock::now();
