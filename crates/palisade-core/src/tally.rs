@@ -85,6 +85,35 @@ impl Tally {
 
     /// Whether less than a fifth is left.
     pub fn is_near(&self) -> bool {
-        u64::from(self.remaining) * 5 < u64::from(self.item.bound.units())
+        let most = match self.item.bound {
+            Bound::Rate(rate) => rate.burst(),
+            Bound::Quota(_) | Bound::Slots(_) => self.item.bound.units(),
+        };
+        u64::from(self.remaining) * 5 < u64::from(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rate;
+
+    #[test]
+    fn near_is_measured_by_what_a_full_bucket_holds() {
+        let rate = Rate::new(600, Duration::from_secs(60), 100).unwrap();
+        let item = Item {
+            limit: "api".into(),
+            place: 0,
+            name: "api".into(),
+            stage: Stage::Shed,
+            key: "ip".into(),
+            bound: Bound::Rate(rate),
+            shown: Shown::Always,
+        };
+        let near = |remaining| {
+            Tally { item: Arc::new(item.clone()), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit: None }
+                .is_near()
+        };
+        assert_eq!([100, 20, 19, 0].map(near), [false, false, true, true]);
     }
 }

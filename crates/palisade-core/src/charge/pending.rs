@@ -6,6 +6,8 @@
 /// Units reserved in this epoch and in the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
+    /// What epochs are counted in. A counter outlives the configuration that says so.
+    life: u64,
     epoch: u64,
     current: u32,
     previous: u32,
@@ -24,21 +26,25 @@ impl Pending {
         self.current.saturating_add(self.previous)
     }
 
-    /// Brings it to `now`. Gives what has lapsed meanwhile, the older first.
+    /// Brings it to `now`. Gives what has lapsed meanwhile, the older first. What was reserved for
+    /// another life begins a new one.
     pub(super) fn advance(&mut self, now: u64, life: u64) -> [Lapsed; 2] {
         let epoch = now / life.max(1);
+        if self.life != life {
+            *self = Self { life, epoch, current: self.units(), previous: 0 };
+        }
         let ends = |epochs: u64| self.epoch.saturating_add(epochs).saturating_mul(life);
         let lapsed = |units, at| Lapsed { units, at };
         match epoch.saturating_sub(self.epoch) {
             0 => [lapsed(0, 0); 2],
             1 => {
                 let gone = [lapsed(self.previous, ends(1)), lapsed(0, 0)];
-                *self = Self { epoch, current: 0, previous: self.current };
+                *self = Self { life, epoch, current: 0, previous: self.current };
                 gone
             }
             _ => {
                 let gone = [lapsed(self.previous, ends(1)), lapsed(self.current, ends(2))];
-                *self = Self { epoch, current: 0, previous: 0 };
+                *self = Self { life, epoch, current: 0, previous: 0 };
                 gone
             }
         }
@@ -49,24 +55,20 @@ impl Pending {
         self.current = self.current.saturating_add(units);
     }
 
-    /// Takes back what was reserved at `taken`. `false` if it has lapsed: then it is spent.
-    pub(super) fn remove(&mut self, units: u32, taken: u64, life: u64) -> Found {
-        let epoch = taken / life.max(1);
-        let place = match self.epoch.saturating_sub(epoch) {
-            0 => &mut self.current,
-            1 => &mut self.previous,
-            _ => return Found::Lapsed,
+    /// Takes back what was reserved at `taken`. Gives how much of it was there: the rest has lapsed, so
+    /// that it is spent. It was brought to now before.
+    pub(super) fn remove(&mut self, units: u32, taken: u64) -> u32 {
+        let epoch = taken / self.life.max(1);
+        let (own, other) = match self.epoch.saturating_sub(epoch) {
+            0 => (&mut self.current, &mut self.previous),
+            1 => (&mut self.previous, &mut self.current),
+            _ => return 0,
         };
-        *place = place.saturating_sub(units);
-        Found::Pending
+        // Whose clock was behind is counted in the epoch after its own.
+        let first = units.min(*own);
+        *own -= first;
+        let second = (units - first).min(*other);
+        *other -= second;
+        first + second
     }
-}
-
-/// What became of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// It was pending and is no more.
-    Pending,
-    /// Its life was over, so that it is spent.
-    Lapsed,
 }

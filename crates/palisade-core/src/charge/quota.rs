@@ -71,8 +71,9 @@ impl Quota {
         match cell.as_window() {
             // The clock was set back: the later window goes on.
             Some((per, known, count)) if per == self.per && known >= end => (known, count),
-            // Another window was configured: what was used in the old one stays used.
-            Some((per, known, count)) if per != self.per && known.saturating_mul(MINUTE_NS) > utc.as_nanos() => {
+            // A longer window was configured: what was used in a part of it stays used. Of a longer one
+            // before nobody knows what belongs to this one.
+            Some((per, known, count)) if per < self.per && known.saturating_mul(MINUTE_NS) > utc.as_nanos() => {
                 (end, count)
             }
             Some(_) | None => (end, 0),

@@ -64,14 +64,18 @@ impl Rate {
         self.unit_ns() * self.burst as u64
     }
 
+    /// The most that may be owed.
+    const fn debt_max(self, reserves: Reserves) -> u64 {
+        match reserves {
+            Reserves::No => self.full(),
+            Reserves::Yes => self.full() * 2,
+        }
+    }
+
     /// The debt of a bucket that melts off at `melt_off`. What a reservation turned out to cost may
     /// go beyond the burst by another one; anything else is cut to it, should the rate have changed.
     fn debt(self, melt_off: u64, now: u64, reserves: Reserves) -> u64 {
-        let max = match reserves {
-            Reserves::No => self.full(),
-            Reserves::Yes => self.full() * 2,
-        };
-        melt_off.saturating_sub(now).min(max)
+        melt_off.saturating_sub(now).min(self.debt_max(reserves))
     }
 
     /// Decides a charge of `amount` beside `pending` reserved units. Gives the verdict, and the
@@ -108,11 +112,7 @@ impl Rate {
     pub(super) fn spend(self, melt_off: u64, at: u64, amount: u32, reserves: Reserves) -> u64 {
         let debt = self.debt(melt_off, at, Reserves::Yes);
         let after = debt.saturating_add(self.unit_ns().saturating_mul(u64::from(amount)));
-        let max = match reserves {
-            Reserves::No => self.full(),
-            Reserves::Yes => self.full() * 2,
-        };
-        at.saturating_add(after.min(max))
+        at.saturating_add(after.min(self.debt_max(reserves)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ban::Standing;
 use super::cell::Cell;
-use super::pending::{Found, Lapsed, Pending};
+use super::pending::{Lapsed, Pending};
 use super::rate::{Ask, Reserves};
 use super::{Bound, Charge, Charges, Fit, HELD_WAIT, Spend, Standoff, Verdict, Verdicts};
 use crate::{Monotonic, Now};
@@ -100,13 +100,13 @@ fn strike(charges: &Charges, standings: &mut [Standing], verdicts: &mut Verdicts
 
 /// Settles a charge that was reserved at `taken`: `used` units are spent, whatever was reserved.
 pub fn settle(charge: &Charge, state: &mut State, taken: Monotonic, used: u32, now: Now) {
-    let Some(life) = charge.life() else { return };
+    if charge.life().is_none() {
+        return;
+    }
     charge.lapse(state, now);
-    let spent = match state.pending.remove(charge.amount, taken.as_nanos(), life) {
-        Found::Pending => used,
-        // All that was reserved is spent already.
-        Found::Lapsed => used.saturating_sub(charge.amount),
-    };
+    let found = state.pending.remove(charge.amount, taken.as_nanos());
+    // What has lapsed is spent already.
+    let spent = used.saturating_sub(charge.amount - found);
     charge.spend(state, spent, now.monotonic.as_nanos(), now);
 }
 

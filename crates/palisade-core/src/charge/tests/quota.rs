@@ -83,15 +83,25 @@ fn a_quota_never_returns_to_an_earlier_window() {
 }
 
 #[test]
-fn another_window_keeps_what_was_used() {
+fn a_longer_window_keeps_what_was_used() {
     let mut counter = Counter::new();
-    let monthly = |count| charge(Bound::Quota(Quota::new(count, Calendar::Month).unwrap()), 1, Spend::Now);
     for _ in 0..5 {
-        counter.charge(monthly(10), utc(DAY));
+        counter.charge(charge(daily(10), 1, Spend::Now), utc(DAY));
     }
-    let verdict = counter.charge(charge(daily(7), 1, Spend::Now), utc(DAY));
-    assert_eq!((verdict.remaining, verdict.next_unit), (1, Some(Duration::from_secs(DAY))));
-    assert_eq!(counter.charge(charge(daily(7), 1, Spend::Now), utc(2 * DAY)).remaining, 6);
+    let monthly = charge(Bound::Quota(Quota::new(7, Calendar::Month).unwrap()), 1, Spend::Now);
+    let verdict = counter.charge(monthly, utc(DAY));
+    assert_eq!((verdict.remaining, verdict.next_unit), (1, Some(Duration::from_secs(30 * DAY))));
+}
+
+/// What was used in a month may be more than any day may have, and isn't used up every day again.
+#[test]
+fn a_shorter_window_begins_anew() {
+    let mut counter = Counter::new();
+    let monthly = charge(Bound::Quota(Quota::new(100, Calendar::Month).unwrap()), 1, Spend::Now);
+    for _ in 0..50 {
+        counter.charge(monthly, utc(DAY));
+    }
+    assert_eq!(counter.charge(charge(daily(7), 1, Spend::Now), utc(DAY)).remaining, 6);
 }
 
 #[test]

@@ -90,3 +90,40 @@ fn slots_are_free_when_they_are_settled_however_late() {
     assert!(counter.charge(slot, late).allowed());
     assert_eq!(counter.state.cell, Cell::EMPTY);
 }
+
+/// A reload changed how long reservations may be held, while one was.
+#[test]
+fn another_life_neither_loses_nor_keeps_a_reservation() {
+    let held = |life: u64| charge(Bound::Rate(rate(3, 900, 3)), 1, reserve(life * SECOND));
+    for (before, after) in [(60, 300), (300, 60)] {
+        let mut counter = Counter::new();
+        let now = at(10_000 * SECOND);
+        for _ in 0..2 {
+            counter.charge(held(before), now);
+            counter.settle(held(before), now, 1, now);
+        }
+        assert!(counter.charge(held(before), now).allowed());
+        // One is held; what was spent stays spent, and nothing is let in beside them.
+        assert_eq!(counter.charge(held(after), at(10_001 * SECOND)).fit, Fit::Reserved, "{before} to {after}");
+        counter.settle(held(before), now, 0, at(10_002 * SECOND));
+        for second in 3..50 {
+            let taken = at((10_000 + second) * SECOND);
+            assert!(counter.charge(held(after), taken).allowed(), "{before} to {after}, {second}");
+            counter.settle(held(after), taken, 0, taken);
+        }
+        assert_eq!(counter.state.pending.units(), 0, "{before} to {after}");
+    }
+}
+
+/// Two workers cross the end of an epoch in the wrong order.
+#[test]
+fn an_older_reservation_is_released_wherever_it_was_counted() {
+    let mut counter = Counter::new();
+    let (old, new) = (at(59 * SECOND), at(61 * SECOND));
+    assert!(counter.charge(failed(3), new).allowed());
+    assert!(counter.charge(failed(3), old).allowed());
+    counter.settle(failed(3), old, 0, new);
+    counter.settle(failed(3), new, 0, new);
+    assert_eq!(counter.state.pending.units(), 0);
+    assert_eq!(counter.charge(failed(3), at(200 * SECOND)).remaining, 2);
+}
