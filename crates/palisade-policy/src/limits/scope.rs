@@ -4,9 +4,8 @@
 //! application takes for its path, an exemption exactly its method, exactly its path, and a request
 //! that was in normal form already.
 
-use arrayvec::ArrayVec;
 use http::{HeaderName, Method, header};
-use palisade_core::{Kind, Target, View};
+use palisade_core::{Head, Kind, Target, View};
 
 use crate::inbound::MethodOverride;
 
@@ -27,9 +26,19 @@ pub enum Scope {
 
 /// What a request is to limits.
 pub(super) struct Occasion<'a> {
-    methods: ArrayVec<Method, 2>,
+    methods: Methods,
     view: &'a View<'a>,
     case: Case,
+}
+
+/// What some application may take a request's method for.
+enum Methods {
+    /// What the request line says.
+    Sent,
+    /// That, or this one.
+    Or(Method),
+    /// Whatever it is: there are several wishes, and each application listens to another one.
+    Any,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,21 +59,45 @@ static OVERRIDES: [HeaderName; 3] = [
 impl<'a> Occasion<'a> {
     /// What `view` is, where these requests are exempt.
     pub(super) fn of(view: &'a View<'a>, exempt: &[Target], overrides: MethodOverride) -> Self {
-        let mut methods = ArrayVec::new();
-        methods.push(view.method.clone());
-        if overrides == MethodOverride::Allow {
-            let other = OVERRIDES.iter().find_map(|name| view.head.first(name));
-            // What is no method can't be one of a limit either.
-            methods.extend(other.and_then(|method| Method::from_bytes(method).ok()));
-        }
-        let is_exempt =
-            methods.len() == 1 && exempt.iter().any(|target| target.matches_exactly(view.method, view.path));
+        let methods = match overrides {
+            MethodOverride::Drop => Methods::Sent,
+            MethodOverride::Allow => Methods::of(view.head),
+        };
+        let is_exempt = matches!(methods, Methods::Sent)
+            && exempt.iter().any(|target| target.matches_exactly(view.method, view.path));
         let case = match () {
             () if is_exempt => Case::Exempt,
             () if is_preflight(view) => Case::Preflight,
             () => Case::Ordinary,
         };
         Self { methods, view, case }
+    }
+}
+
+impl Methods {
+    fn of(head: &dyn Head) -> Self {
+        let mut methods = Self::Sent;
+        for name in &OVERRIDES {
+            head.each(name, &mut |wish| {
+                methods = match (&methods, Method::from_bytes(&wish.to_ascii_uppercase())) {
+                    // Applications write them in upper case before they compare.
+                    (Self::Sent, Ok(method)) => Self::Or(method),
+                    (Self::Sent, Err(_)) | (Self::Or(_) | Self::Any, _) => Self::Any,
+                };
+            });
+        }
+        methods
+    }
+
+    /// Whether a target is meant by any of them.
+    fn fit(&self, target: &Target, view: &View<'_>) -> bool {
+        let fits = |method: &Method| target.matches_broadly(method, view.path);
+        fits(view.method)
+            || match self {
+                Self::Sent => false,
+                Self::Or(method) => fits(method),
+                Self::Any => target.methods().iter().any(fits),
+            }
     }
 }
 
@@ -78,7 +111,7 @@ impl Scope {
     /// Whether the limit is on a request.
     pub(super) fn covers(&self, occasion: &Occasion<'_>) -> bool {
         let Occasion { methods, view, case } = occasion;
-        let on = |target: &Target| methods.iter().any(|method| target.matches_broadly(method, view.path));
+        let on = |target: &Target| methods.fit(target, view);
         match (self, case) {
             (Self::Exempt(target), Case::Exempt) => target.matches_exactly(view.method, view.path),
             (_, Case::Exempt) | (Self::Exempt(_), _) => false,

@@ -89,6 +89,22 @@ fn a_field_that_asks_for_another_method_is_limited_by_both_and_exempt_by_none() 
     assert_eq!(gate.pass(forged, "192.0.2.1", 200, &HeaderMap::new()).answer(), "allow");
     assert!(gate.pass(forged, "192.0.2.1", 200, &HeaderMap::new()).answer().starts_with("429"));
     assert_eq!(gate.ask("POST /x", "192.0.2.1"), "allow");
+    // Some application takes each of these for a DELETE.
+    for fields in [
+        "x-method-override: delete",
+        "x-http-method-override: GET\nx-http-method-override: DELETE",
+        "x-http-method-override: DELETE\nx-http-method-override: GET",
+        "x-http-method-override: GET\nx-method-override: DELETE",
+        "x-http-method-override:\nx-http-method: DELETE",
+        "x-http-method-override: GET, DELETE",
+    ] {
+        let answer = gate.pass(&format!("POST /x HTTP/1.1\n{fields}"), "192.0.2.1", 200, &HeaderMap::new()).answer();
+        assert!(answer.starts_with("429"), "{fields}: {answer}");
+    }
+    let other = "POST /x HTTP/1.1\nx-http-method-override: put";
+    assert_eq!(gate.pass(other, "192.0.2.1", 200, &HeaderMap::new()).answer(), "allow");
+    let odd = "POST /api/billing/webhook HTTP/1.1\nx-http-method-override: no method";
+    assert!(asked(MethodOverride::Allow, odd).starts_with("429 limits.rate, violated api,"));
 }
 
 /// Scenario 14.
