@@ -164,13 +164,16 @@ impl<'a, C: Close> Transit<'a, C> {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let answer = match ruling {
+        let mut answer = match ruling {
             Refused::Refusal(refusal) => {
                 self.observation.failed(refusal.reason);
                 render::refusal(&refusal, self.arrival.request_id, self.audience(head)).into()
             }
             Refused::Reply(reply) => own(reply),
         };
+        if *self.sight.method == Method::HEAD {
+            withhold(&mut answer);
+        }
         // Our own body can't break.
         self.answer(answer.map(AnswerBody::Own), |_| Reason::InternalPanic, head)
     }
@@ -283,6 +286,15 @@ impl Sight<'_> {
             limits: &[],
             now: arrival.now,
         }
+    }
+}
+
+/// Leaves the length of the content in its place, as an answer to `HEAD` has it (RFC 9110 section
+/// 9.3.2): engines of HTTP/2 send whatever body there is.
+fn withhold(answer: &mut Answer<HeaderMap, Bytes>) {
+    let content = std::mem::take(&mut answer.body);
+    if !content.is_empty() {
+        answer.head.insert(CONTENT_LENGTH, content.len().into());
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use palisade_core::{Mode, Outcome, Rate, Reason, Record};
 use palisade_tower::{GuardedBody, Palisade, PalisadeLayer, Peer};
@@ -102,6 +102,25 @@ async fn answers_are_dressed_and_bear_the_request_id() {
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     response.into_body().collect().await.unwrap();
     assert_eq!(records.recv().unwrap().request_id.as_str(), id);
+}
+
+#[tokio::test]
+async fn a_refusal_of_head_has_no_content_and_tells_its_length() {
+    let (layer, records) = layer(Mode::Enforce);
+    let mut service = layer.layer(Echo);
+    let mut lengths = Vec::new();
+    for method in [Method::GET, Method::HEAD] {
+        let mut asked = request("/a/..%2fb", [192, 0, 2, 1]);
+        *asked.method_mut() = method.clone();
+        let response = service.call(asked).await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let told = response.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        lengths.push((told, body.len().to_string()));
+        assert_eq!(records.recv().unwrap().outcome, Outcome::Refused);
+    }
+    let [(_, sent), (told, nothing)] = lengths.try_into().unwrap();
+    assert_eq!((told, nothing.as_str()), (Some(sent), "0"));
 }
 
 #[tokio::test]
