@@ -54,13 +54,7 @@ impl Count {
 impl Maker {
     fn of(reason: Reason) -> Self {
         match reason {
-            Reason::LimitsRate
-            | Reason::LimitsQuota
-            | Reason::LimitsConcurrent
-            | Reason::LimitsBanned
-            | Reason::LimitsTokens
-            | Reason::LimitsKeyAmbiguous
-            | Reason::LimitsUnavailable => Self::Limits,
+            of_limits if of_limits.code().starts_with("limits.") => Self::Limits,
             Reason::UpstreamReset | Reason::UpstreamTimeout | Reason::UpstreamMalformed => Self::Nobody,
             _ => Self::Other,
         }

@@ -6,7 +6,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use palisade_core::policy::{End, Fed};
 use palisade_core::{Decision, Effects, Examination, Examine, Target, View};
 
-use super::super::body::json;
+use super::super::body::{Found, json};
 use super::super::scope::{Occasion, Scope};
 use super::{INPUT, OUTPUT, named, usage};
 use crate::inbound::MethodOverride;
@@ -72,9 +72,24 @@ impl Examination for Reading {
         let mut facts = vec![named(INPUT, bytes.div_ceil(4))];
         if end == End::Whole && self.form == Form::Json {
             let found = json::find_each(&self.body, OUTPUTS);
-            let output = found.iter().find_map(|found| usage::number(found).filter(|tokens| *tokens > 0));
+            let output = found.iter().find_map(wish);
             facts.extend(output.map(|output| named(OUTPUT, output)));
         }
         Decision::Allow(Effects { facts, ..Effects::none() })
+    }
+}
+
+/// How long an answer may be by one member, if that is a positive whole number in any spelling. What
+/// is there twice is read by nobody knows whom: it may be anything.
+fn wish(found: &Found) -> Option<u64> {
+    match found {
+        Found::Absent => None,
+        Found::Twice => Some(u64::MAX),
+        Found::One(text) => {
+            let tokens: f64 = text.trim().parse().ok()?;
+            let is_whole = tokens.fract() == 0.0 || tokens.is_infinite();
+            // A number too large for 64 bits is cut to them.
+            (tokens >= 1.0 && is_whole).then_some(tokens as u64)
+        }
     }
 }

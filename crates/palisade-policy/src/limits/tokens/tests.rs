@@ -63,6 +63,8 @@ fn the_last_usage_of_a_stream_counts() {
     let letters: Vec<String> = stream.chars().map(String::from).collect();
     let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
     assert_eq!(used(200, EVENTS, &letters, "", 0), 400, "letter by letter");
+    let old = stream.replace("\r\n", "\n").replace('\n', "\r");
+    assert_eq!(used(200, EVENTS, &[&old], "", 0), 400, "lines that end in CR");
     // Without one: the request's bytes, and one for each event that came.
     assert_eq!(used(200, EVENTS, &["data: a\n\ndata: b\n\n: comment\n\ndata: [DONE]\n\ndata: cut"], "", 40), 12);
     let long = format!("data: {}\n\ndata: {{\"usage\":{{\"total_tokens\":5}}}}\n\n", "x".repeat(300 << 10));
@@ -94,6 +96,14 @@ fn estimates() {
     check(JSON, r#"{"max_tokens":50,"max_output_tokens":0}"#, End::Whole, 10 + 50);
     check(JSON, r#"{"max_tokens":-50}"#, End::Whole, 5 + 1_000);
     check(JSON, r#"{"x":1}"#, End::Whole, 2 + 1_000);
+    // The same number to whoever reads it.
+    check(JSON, r#"{"max_tokens":5e1}"#, End::Whole, 5 + 50);
+    check(JSON, r#"{"max_tokens":50.0}"#, End::Whole, 5 + 50);
+    check(JSON, r#"{"max_tokens":0.5}"#, End::Whole, 5 + 1_000);
+    // More than any budget, and nobody knows how much.
+    check(JSON, r#"{"max_tokens":99999999999999999999}"#, End::Whole, u32::MAX);
+    check(JSON, r#"{"max_tokens":1e999}"#, End::Whole, u32::MAX);
+    check(JSON, r#"{"max_tokens":1,"max_tokens":50}"#, End::Whole, u32::MAX);
     check("content-type: text/plain", r#"{"max_tokens":50}"#, End::Whole, 5 + 1_000);
     check("content-length: 4000000", "12345678", End::Part, 1_000_000 + 1_000);
     check("", "", End::Whole, 1_000);

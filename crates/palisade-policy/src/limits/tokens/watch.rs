@@ -42,6 +42,8 @@ enum Form {
 #[derive(Default)]
 struct Events {
     line: Vec<u8>,
+    /// Whether the last line ended in a CR, to which an LF may still belong.
+    after_cr: bool,
     /// Data of the event under way.
     data: Vec<u8>,
     /// Events with data, but for the one that says that it was the last.
@@ -112,11 +114,16 @@ impl Watch for Watching {
 
 impl Events {
     fn see(&mut self, chunk: &[u8]) {
-        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+        for part in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            let is_second_half = part == b"\n" && self.after_cr;
+            self.after_cr = part.ends_with(b"\r");
+            if is_second_half {
+                continue;
+            }
             if self.line.len() + part.len() <= EVENT_BYTES_MAX {
                 self.line.extend_from_slice(part);
             }
-            if part.ends_with(b"\n") {
+            if part.ends_with(b"\n") || self.after_cr {
                 let line = std::mem::take(&mut self.line);
                 self.line(line.trim_ascii_end());
             }
