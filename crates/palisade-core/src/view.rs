@@ -39,7 +39,7 @@ pub struct View<'a> {
     pub facts: &'a Facts,
     /// What limits said. Complete when the answer is dressed; nobody sees it before.
     pub limits: &'a [Tally],
-    /// When the head was complete.
+    /// When the head was complete; after a body was read, when that was.
     pub now: Now,
 }
 

@@ -94,6 +94,7 @@ pub async fn ask<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let mut now = view.now;
     for question in view.route.questions.iter() {
         if question.mode == Mode::Off || !stages.contains(&question.stage) {
             continue;
@@ -101,10 +102,15 @@ where
         let began = (notes == Notes::Full).then(clock::monotonic);
         let decision = {
             let Passage { identity, facts, limits, reservations, store_wait, .. } = &mut *passage;
-            let view = View { identity, facts, ..*view };
+            let view = View { identity, facts, now, ..*view };
             put(stores, question, &view, body, Kept { limits, reservations, store_wait }).await
         };
         let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
+        if matches!(question.policy, Policy::Examine(_)) && decision.is_some() {
+            // A body may have taken long to come. Requests that were held back so must not spend what
+            // has refilled since they began: they go on at once, and all together.
+            now = clock::now();
+        }
         if let Some(ruling) = passage.act(question, decision, span) {
             return ruling;
         }

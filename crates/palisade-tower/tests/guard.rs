@@ -4,13 +4,15 @@
 
 mod policies;
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use palisade_core::record::Answer;
 use palisade_core::{Mode, Reason, Stage};
 use palisade_tower::guard::{Notes, REQUEST_STAGES, Ruling};
 use palisade_tower::held::Held;
-use policies::{Case, Hold, Names, Say, Spend, Stamp, Upper, Word, question};
+use policies::{Case, Hold, Late, Names, Say, Spend, Stamp, Upper, When, Word, question};
 
 #[tokio::test]
 async fn questions_are_asked_in_their_order_until_one_refuses() {
@@ -52,6 +54,19 @@ async fn only_the_asked_stages_are_asked() {
     assert_eq!(case.asked(), ["early"]);
     case.ask_stages(Stage::Identify..=Stage::Shape, Notes::Full, "").await;
     assert_eq!(case.asked(), ["early", "late"]);
+}
+
+#[tokio::test]
+async fn what_is_spent_after_a_body_came_is_spent_then() {
+    let (before, after) = (When::default(), When::default());
+    let mut case = Case::new(vec![
+        question("before", Stage::Shed, Mode::Enforce, before.policy()),
+        question("body", Stage::Quota, Mode::Enforce, Word::refused("evil")),
+        question("after", Stage::Quota, Mode::Enforce, after.policy()),
+    ]);
+    case.ask_with(REQUEST_STAGES, Notes::Brief, &mut Held::new(Late)).await;
+    let waited = after.asked().since(before.asked());
+    assert!(waited >= Duration::from_millis(1), "{waited:?}");
 }
 
 #[tokio::test]

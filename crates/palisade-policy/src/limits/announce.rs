@@ -116,10 +116,11 @@ fn is_budget(tally: &Tally) -> bool {
 fn tokens<'a>(told: impl Iterator<Item = &'a Tally>, edits: &mut HeaderEdits) {
     let Some(tally) = tightest(told) else { return };
     let full = match tally.item.bound {
-        Bound::Rate(rate) => {
-            let missing = u64::from(rate.burst().saturating_sub(tally.remaining));
-            Duration::from_nanos(rate.unit_ns().saturating_mul(missing))
-        }
+        Bound::Rate(rate) => tally.next_unit.map_or(Duration::ZERO, |next| {
+            // What is owed beyond the burst has to melt before the next one.
+            let further = u64::from(rate.burst().saturating_sub(tally.remaining).saturating_sub(1));
+            next.saturating_add(Duration::from_nanos(rate.unit_ns().saturating_mul(further)))
+        }),
         Bound::Quota(_) | Bound::Slots(_) => tally.next_unit.unwrap_or_default(),
     };
     edits.set(X_LIMIT_TOKENS, HeaderValue::from(tally.item.bound.units()));

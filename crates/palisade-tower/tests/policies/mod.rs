@@ -1,7 +1,9 @@
 //! One small policy of each shape, and a request to ask them about.
 
 use std::ops::RangeInclusive;
-use std::sync::{Arc, LazyLock};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -207,6 +209,49 @@ impl Meter for Hold {
     }
 
     fn tell(&self, _: Mode, _: &Charges, _: &Verdicts, _: &mut Vec<Tally>) {}
+}
+
+/// Meter: tells when it was asked, and spends nothing.
+#[derive(Clone, Default)]
+pub(crate) struct When(Arc<OnceLock<Monotonic>>);
+
+impl When {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy::Meter(Arc::new(self.clone()))
+    }
+
+    pub(crate) fn asked(&self) -> Monotonic {
+        *self.0.get().unwrap()
+    }
+}
+
+impl Meter for When {
+    fn charges(&self, view: &View<'_>, _: &mut Charges) {
+        self.0.set(view.now.monotonic).unwrap();
+    }
+
+    fn decide(&self, _: &View<'_>, _: &Charges, _: &Verdicts) -> Decision {
+        Decision::allow()
+    }
+
+    fn tell(&self, _: Mode, _: &Charges, _: &Verdicts, _: &mut Vec<Tally>) {}
+}
+
+/// A body that ends only when the clock has gone on.
+pub(crate) struct Late;
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let since = clock::monotonic();
+        while clock::monotonic().since(since) < Duration::from_millis(1) {}
+        Poll::Ready(None)
+    }
 }
 
 /// Recall: somebody who must be known.

@@ -1,5 +1,7 @@
 use http::HeaderValue;
+use palisade_core::{Bound, Dress, Item, Rate, Said, Shown, Stage};
 
+use super::super::announce::{Announce, Style};
 use super::*;
 
 fn styled(style: &str) -> Gate {
@@ -100,4 +102,34 @@ fn a_redirect_that_used_something_up_says_nothing() {
     check(302, 4, &[], 2);
     check(302, 1, &[("ratelimit", r#""app";r=5, "b";r=0"#)], 0);
     check(302, 1, &[("ratelimit", r#""app";r=05;t=1"#)], 3);
+}
+
+/// The time until the budget is whole, also of one that is overdrawn.
+#[test]
+fn budgets_tell_when_they_are_whole() {
+    let rate = Rate::new(1_000, Duration::from_secs(1_000), 1_000).unwrap();
+    let item = Arc::new(Item {
+        limit: "chat".into(),
+        place: 0,
+        name: "chat".into(),
+        stage: Stage::Quota,
+        key: "user".into(),
+        bound: Bound::Rate(rate),
+        shown: Shown::Tokens,
+    });
+    let check = |remaining, next_unit: Option<u64>, expected: &str| {
+        let next_unit = next_unit.map(Duration::from_secs);
+        let tally = Tally { item: item.clone(), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit };
+        let (mut edits, head) = (HeaderEdits::none(), HeaderMap::new());
+        with_client("GET / HTTP/1.1", client("192.0.2.1"), |view| {
+            let response = ResponseView { status: StatusCode::OK, head: &head, length: None };
+            Announce::new(Style::Ietf).dress(&View { limits: &[tally], ..*view }, &response, &mut edits);
+        });
+        let told = crate::testing::edits("", &edits);
+        assert!(told.ends_with(&format!("x-ratelimit-reset-tokens = {expected}")), "{told}");
+    };
+    check(1_000, None, "0s");
+    check(900, Some(1), "1m40s");
+    check(0, Some(1), "16m40s");
+    check(0, Some(701), "28m20s");
 }
