@@ -11,6 +11,14 @@ pub fn is_stream(content_type: &[u8]) -> bool {
     STREAMS.iter().any(|stream| essence.eq_ignore_ascii_case(stream))
 }
 
+/// Whether content of this `Content-Type` is JSON (RFC 6839 section 3.1).
+pub fn is_json(content_type: &[u8]) -> bool {
+    let essence = essence(content_type);
+    let suffix = essence.len().checked_sub(b"+json".len()).and_then(|start| essence.get(start..));
+    essence.eq_ignore_ascii_case(b"application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
+}
+
 /// A `Content-Type` without its parameters (RFC 9110 section 8.3.1).
 pub fn essence(content_type: &[u8]) -> &[u8] {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
@@ -20,6 +28,20 @@ pub fn essence(content_type: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_told_by_its_media_type() {
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/vnd.api+json", true),
+            ("application/jsonl", false),
+            ("json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(content_type.as_bytes()), expected, "{content_type}");
+        }
+    }
 
     #[test]
     fn streams_are_told_by_their_media_type() {

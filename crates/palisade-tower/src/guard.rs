@@ -1,8 +1,8 @@
 //! The guard: one loop that asks every question in order, fetches the one thing it needs, and acts
 //! on the answer.
 //!
-//! Policies decide, the guard acts. It is the only place that knows modes: a refusal of a policy in
-//! `report` is noted and the request goes on. It is a plain future without boxes; on an allow of
+//! Policies decide, the guard acts. Whether a decision counts is for it alone: a refusal of a policy
+//! in `report` is noted and the request goes on. It is a plain future without boxes; on an allow of
 //! policies that look at the head it allocates nothing.
 
 use std::future::poll_fn;

@@ -41,7 +41,7 @@ impl Beside {
     }
 
     /// Keeps how a key stands. A full stripe gives up the one that will be forgotten first, so that a
-    /// flood of keys pushes out its own and ends no ban.
+    /// flood of keys pushes out its own: a ban is given up only where every other one lasts longer.
     pub(super) fn stand(&mut self, key: KeyHash, standing: Standing, now: u64) {
         if standing == Standing::default() {
             return;

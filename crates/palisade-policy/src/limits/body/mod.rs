@@ -16,7 +16,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use palisade_core::decision::Fact;
 use palisade_core::policy::{End, Fed};
-use palisade_core::{Decision, Effects, Examination, Examine, Reason, Single, Target, View};
+use palisade_core::{Decision, Effects, Examination, Examine, Reason, Single, Target, View, media};
 
 use super::hash::Hash;
 use super::scope::{Occasion, Scope};
@@ -89,9 +89,7 @@ impl Form {
         match essence.as_str() {
             "application/x-www-form-urlencoded" => Some(Self::UrlEncoded),
             "multipart/form-data" => multipart::boundary(parameters).map(Self::Multipart),
-            "application/json" => Some(Self::Json),
-            other if other.ends_with("+json") => Some(Self::Json),
-            _ => None,
+            _ => media::is_json(value).then_some(Self::Json),
         }
     }
 

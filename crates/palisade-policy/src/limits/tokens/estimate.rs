@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use palisade_core::policy::{End, Fed};
-use palisade_core::{Decision, Effects, Examination, Examine, Target, View};
+use palisade_core::{Decision, Effects, Examination, Examine, Target, View, media};
 
 use super::super::body::{Found, json};
 use super::super::scope::{Occasion, Scope};
@@ -44,7 +44,7 @@ impl Examine for Estimates {
             return None;
         }
         let text = |name| std::str::from_utf8(view.head.first(name)?).ok();
-        let is_json = text(&CONTENT_TYPE).is_some_and(usage::is_json);
+        let is_json = view.head.first(&CONTENT_TYPE).is_some_and(media::is_json);
         let declared = text(&CONTENT_LENGTH).and_then(|length| length.parse().ok());
         let form = if is_json { Form::Json } else { Form::Other };
         Some(Box::new(Reading { declared, form, body: Vec::new(), bytes: 0 }))

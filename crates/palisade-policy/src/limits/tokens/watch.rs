@@ -6,7 +6,7 @@
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use palisade_core::decision::Fact;
-use palisade_core::{ResponseView, Watch};
+use palisade_core::{ResponseView, Watch, media};
 
 use super::usage::{self, USED_FIELD};
 use super::{USED, named};
@@ -60,7 +60,7 @@ impl Watching {
             Some(media_type) if media_type.eq_ignore_ascii_case("text/event-stream") && !coded => {
                 Form::Events(Events::default())
             }
-            Some(media_type) if usage::is_json(media_type) && !coded => Form::Json(Some(Vec::new())),
+            Some(media_type) if media::is_json(media_type.as_bytes()) && !coded => Form::Json(Some(Vec::new())),
             Some(_) | None => Form::Other,
         };
         Self {
