@@ -51,10 +51,13 @@ impl Quota {
         self.per
     }
 
-    /// Its place among quotas: units of an average day, times the days of 400 years, so that nothing
-    /// is lost. The smaller, the stricter.
+    /// Days of 400 years, after which the calendar begins again.
+    pub const PACE_DAYS: u128 = 146_097;
+
+    /// Its place among quotas: units of an average day, times [`Self::PACE_DAYS`], so that nothing is
+    /// lost. The smaller, the stricter.
     pub fn pace(self) -> u128 {
-        const DAYS: u128 = 146_097;
+        const DAYS: u128 = Quota::PACE_DAYS;
         let windows = match self.per {
             Calendar::Minute => DAYS * 1_440,
             Calendar::Hour => DAYS * 24,

@@ -88,6 +88,14 @@ impl Key {
         self.0.iter().any(|part| matches!(part, Part::User | Part::ApiKey | Part::Claim(_) | Part::Body(_)))
     }
 
+    /// Whether a counter may belong to an address: what a request doesn't have is replaced by it.
+    pub(super) fn may_be_addressed(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::Route | Part::Global => false,
+            Part::Ip | Part::User | Part::ApiKey | Part::Header(_) | Part::Claim(_) | Part::Body(_) => true,
+        })
+    }
+
     /// The fields of the body that are in it.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.iter().filter_map(|part| match part {

@@ -119,14 +119,14 @@ impl Limit {
         items: &mut Items,
     ) -> Result<Self, TooFast> {
         let named = |rung: Rung| format!("{}/{}", spec.name, rung.bits);
-        let rungs = ladder.wider().map(|rung| (rung, Hash::new(seed, &named(rung)))).collect();
-        let fast = spec.rate.iter().flat_map(ByPlan::values).find(|rate| !ladder.holds(**rate));
-        if let Some(rate) = fast {
-            return Err(TooFast { limit: spec.name, rate: *rate, factor: ladder.widest() });
+        if let Some(fast) = spec.too_fast(ladder) {
+            return Err(fast);
         }
+        let wider = || ladder.wider().filter(|_| spec.key.may_be_addressed());
+        let rungs = wider().map(|rung| (rung, Hash::new(seed, &named(rung)))).collect();
         let mut holdings = |rate: Rate| {
             let own = items.add((place, &spec), "", Bound::Rate(rate), Prefix::Own);
-            let wider = ladder.wider().filter_map(|rung| {
+            let wider = wider().filter_map(|rung| {
                 let bound = Bound::Rate(rate.times(rung.factor)?);
                 Some(items.add((place, &spec), &format!("/{}", rung.bits), bound, Prefix::Wider))
             });

@@ -80,6 +80,13 @@ pub struct TooFast {
 }
 
 impl Spec {
+    /// Whether a rate of it can't be counted on every rung of the ladder, if it is kept by address.
+    pub(super) fn too_fast(&self, ladder: &Ladder) -> Option<TooFast> {
+        let rates = self.rate.iter().flat_map(ByPlan::values).filter(|_| self.key.may_be_addressed());
+        let rate = rates.into_iter().find(|rate| !ladder.holds(**rate))?;
+        Some(TooFast { limit: self.name.clone(), rate: *rate, factor: ladder.widest() })
+    }
+
     /// How long an answer of a language model may take.
     pub const HOLD_TOKENS: Duration = Duration::from_secs(900);
     /// How long an answer may take, unless somebody knows better: longer than applications do.

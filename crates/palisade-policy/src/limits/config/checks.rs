@@ -1,11 +1,11 @@
 //! What is wrong with limits that are each well formed.
 
-use palisade_core::charge::{BanRule, LENGTHS_MAX};
+use palisade_core::charge::{BanRule, CHARGES_MAX, LENGTHS_MAX, Quota};
 use palisade_core::config::{Code, Map, Name, Named, OrOff, Period, Problem, Problems, Setting, Whole};
 use palisade_core::path::EncodedSlash;
 use palisade_core::{Path, Rate, Target};
 
-use super::super::{ByPlan, Ladder, Part, Scope, Spec};
+use super::super::{ByPlan, Key, Ladder, Part, Scope, Spec};
 use super::compile::Placed;
 use super::exempt::{ExemptTarget, RawExemption};
 use super::text::PrefixBits;
@@ -18,6 +18,23 @@ const LOCKOUT_PER_HOUR: u64 = 20;
 const HOUR_S: u64 = 3_600;
 /// How many of them may be on one request.
 const ON_ONE_MAX: usize = 16;
+
+/// How many wider prefixes a request may be charged for: beside them a limit has a rate, a quota and
+/// slots, and all of it on one request is one step.
+const RUNGS_MAX: usize = CHARGES_MAX / ON_ONE_MAX - 3;
+
+/// A step has room for so many prefixes.
+pub(super) fn rungs<const BITS: u8>(
+    ladder: &Setting<Map<PrefixBits<BITS>, Whole<1, 65_536>>>,
+    problems: &mut Problems,
+) {
+    let count = ladder.value.iter().count();
+    if count > RUNGS_MAX {
+        let key = &ladder.place.key;
+        let message = format!("`{key}` has {count} prefixes, and a request is charged for at most {RUNGS_MAX}");
+        problems.report(Problem::new(Code::OutOfRange, &ladder.place, message));
+    }
+}
 
 /// Wider prefixes are wider.
 pub(super) fn ladder(v6_bits: u8, ladder: &Setting<Map<PrefixBits<128>, Whole<1, 65_536>>>, problems: &mut Problems) {
@@ -74,7 +91,14 @@ pub(super) fn named(
 ) {
     plans(limits, per_user, problems);
     for (_, limit) in limits.iter() {
-        let RawLimit { on, key, rate, count, .. } = &limit.value;
+        let RawLimit { on, key, rate, quota, count, .. } = &limit.value;
+        let keys: Vec<&Key> = key.value.0.iter().map(|key| &key.value).collect();
+        let twice =
+            keys.iter().enumerate().find(|(at, key)| keys.get(..*at).is_some_and(|before| before.contains(key)));
+        if let Some((_, twice)) = twice {
+            let message = format!("`{}` has `{twice}` twice: one counter would be charged twice", key.place.key);
+            problems.report(Problem::new(Code::Conflict, &key.place, message));
+        }
         for key in &key.value.0 {
             let parts = key.value.parts();
             if count.is_none() && parts.iter().all(|part| matches!(part, Part::Header(_) | Part::Body(_))) {
@@ -84,7 +108,11 @@ pub(super) fn named(
             let is_account = count.is_some() && parts.iter().any(|part| matches!(part, Part::Body(_)));
             let is_tight = |rate: &Rate| u64::from(rate.count()) * HOUR_S < LOCKOUT_PER_HOUR * rate.window().as_secs();
             let rates = rate.as_ref().map(|rate| rate.value.compile(|rate| rate));
-            if is_account && rates.iter().flat_map(ByPlan::values).any(is_tight) {
+            let quotas = quota.as_ref().map(|quota| quota.value.compile(|quota| quota));
+            let is_tight_quota = |quota: &Quota| quota.pace() < u128::from(LOCKOUT_PER_HOUR * 24) * Quota::PACE_DAYS;
+            let is_tight = rates.iter().flat_map(ByPlan::values).any(is_tight)
+                || quotas.iter().flat_map(ByPlan::values).any(is_tight_quota);
+            if is_account && is_tight {
                 let message =
                     format!("{} is tight, so whoever knows an account's name can lock it out", limit.place.table());
                 let label = format!("at least {LOCKOUT_PER_HOUR} per hour, and a tight limit by `ip` beside it");
@@ -147,20 +175,17 @@ fn is_exempt(on: &Target, exempt: &Setting<Map<ExemptTarget, RawExemption>>) -> 
 /// What only shows when all limits are there.
 pub(super) fn all(placed: &[Placed], ladder: &Ladder, problems: &mut Problems) {
     for Placed { spec, place } in placed {
-        let fast = spec.rate.iter().flat_map(ByPlan::values).find(|rate| !ladder.holds(**rate));
-        if fast.is_some() {
-            let factor = ladder.widest();
-            let message = format!(
-                "the rate of limit {} is too fast for the ladder of address prefixes, of which one has {factor} times as much",
-                spec.name
-            );
-            let label = format!("at most {} per second", 1_000_000 / factor.max(1));
-            problems.report(Problem::new(Code::OutOfRange, place, message).label(label));
+        if let Some(fast) = spec.too_fast(ladder) {
+            let label = format!("at most {} per second", 1_000_000 / fast.factor.max(1));
+            problems.report(Problem::new(Code::OutOfRange, place, fast.to_string()).label(label));
         }
     }
     let Some(last) = placed.last() else { return };
-    if placed.len() > LIMITS_MAX {
-        let message = format!("{} limits are more than the {LIMITS_MAX} that there may be", placed.len());
+    // Those two stand in for others, and everybody has them.
+    let is_stand_in = |placed: &&Placed| matches!(placed.spec.scope, Scope::Assets | Scope::Preflight);
+    let count = placed.len() - placed.iter().filter(is_stand_in).count();
+    if count > LIMITS_MAX {
+        let message = format!("{count} limits are more than the {LIMITS_MAX} that there may be");
         problems.report(Problem::new(Code::OutOfRange, &last.place, message));
         return;
     }

@@ -58,6 +58,8 @@ pub fn compile(
     let table = TableSize::new(table.value.get()).unwrap_or_default();
     let v6_bits = u8::try_from(ipv6_prefix.value.get()).unwrap_or(64);
     checks::ladder(v6_bits, &ipv6_ladder, problems);
+    checks::rungs(&ipv6_ladder, problems);
+    checks::rungs(&ipv4_ladder, problems);
     let wider = |bits, factor: u64| (bits, u32::try_from(factor).unwrap_or(u32::MAX));
     let v6: Vec<_> = ipv6_ladder.value.iter().map(|(bits, by)| wider(bits.value.get(), by.value.get())).collect();
     let v4: Vec<_> = ipv4_ladder.value.iter().map(|(bits, by)| wider(bits.value.get(), by.value.get())).collect();
@@ -209,7 +211,7 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
                 hold: hold.as_ref().map_or(usual_hold, |hold| hold.value.get()),
                 ban: rule.clone(),
                 mode: own.mode_of(mode.as_ref().map(|mode| mode.value)),
-                ..own.spec(&name.replace(" + ", "+"), scope.clone())
+                ..own.spec(&printable(&name.replace(" + ", "+")), scope.clone())
             };
             checks::cost(&spec, &cost, problems);
             placed.push(Placed { spec, place: limit.place.clone() });

@@ -1,9 +1,11 @@
 //! How many limits may be on one request.
 //!
 //! A request is followed segment by segment: at each one it may continue as any pattern still in
-//! play says, or in some other way. What is in play after so many segments is a set, and each set is
-//! looked at once.
+//! play says, or in some other way. What is in play after so many segments is a set. Each set is looked
+//! at once, the largest first, and none that can't hold more limits than were found already. Where
+//! there are still too many, all limits of a set count as if one request could meet them.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use http::Method;
@@ -37,6 +39,9 @@ fn segments(target: &Target) -> Vec<String> {
     target.pattern().as_str().split('/').skip(1).map(str::to_ascii_lowercase).collect()
 }
 
+/// How many sets are looked at.
+const SETS_MAX: usize = 4_096;
+
 struct Walk {
     patterns: Vec<(usize, Vec<String>)>,
     seen: HashSet<(usize, Vec<usize>)>,
@@ -46,7 +51,12 @@ struct Walk {
 impl Walk {
     /// `alive` are the patterns that may still match after `depth` segments.
     fn go(&mut self, depth: usize, alive: Vec<usize>) {
-        if alive.is_empty() || !self.seen.insert((depth, alive.clone())) {
+        let possible = self.limits(&alive);
+        if possible <= self.most || !self.seen.insert((depth, alive.clone())) {
+            return;
+        }
+        if self.seen.len() > SETS_MAX {
+            self.most = possible;
             return;
         }
         let at = |pattern: usize| self.patterns.get(pattern).and_then(|(_, segments)| segments.get(depth));
@@ -56,12 +66,9 @@ impl Walk {
             })
         };
         // A request may end here: for the patterns that are used up, or have only `**` left.
-        let ending: HashSet<usize> = alive
-            .iter()
-            .filter(|&&pattern| at(pattern).is_none() || is_rest(pattern))
-            .filter_map(|&pattern| self.patterns.get(pattern).map(|(limit, _)| *limit))
-            .collect();
-        self.most = self.most.max(ending.len());
+        let ending: Vec<usize> =
+            alive.iter().copied().filter(|&pattern| at(pattern).is_none() || is_rest(pattern)).collect();
+        let met = self.limits(&ending);
         // What it may continue with: each literal, and something that is none of them.
         let mut ways: HashSet<Option<String>> = HashSet::from([None]);
         for &pattern in &alive {
@@ -69,7 +76,8 @@ impl Walk {
                 ways.insert(Some(segment.clone()));
             }
         }
-        if alive.iter().all(|&pattern| at(pattern).is_none() || is_rest(pattern)) {
+        if ending.len() == alive.len() {
+            self.most = self.most.max(met);
             return;
         }
         let mut next = Vec::new();
@@ -80,11 +88,19 @@ impl Walk {
                 Some(segment) if is_variable(segment) => true,
                 Some(segment) => way.as_ref() == Some(segment),
             };
-            next.push(alive.iter().copied().filter(goes_on).collect());
+            next.push(alive.iter().copied().filter(goes_on).collect::<Vec<usize>>());
         }
+        next.sort_by_key(|alive| Reverse(alive.len()));
+        self.most = self.most.max(met);
         for alive in next {
             self.go(depth + 1, alive);
         }
+    }
+
+    /// How many limits these patterns belong to.
+    fn limits(&self, patterns: &[usize]) -> usize {
+        let of = |&pattern: &usize| self.patterns.get(pattern).map(|(limit, _)| *limit);
+        patterns.iter().filter_map(of).collect::<HashSet<usize>>().len()
     }
 }
 
@@ -117,5 +133,20 @@ mod tests {
         let mut limits: Vec<&[&str]> = ways.iter().map(<[&str; 1]>::as_slice).collect();
         limits[0] = &["/**"];
         check(&limits, 2);
+    }
+
+    /// Each segment halves what is possible in a way of its own, so that all sets are different.
+    #[test]
+    fn patterns_that_meet_in_many_ways_are_counted_in_time() {
+        let pattern = |at: usize| {
+            let segments: Vec<&str> = (0..24).map(|depth| if depth == at { "x" } else { "*" }).collect();
+            Target::parse(&format!("/{}", segments.join("/"))).unwrap()
+        };
+        let all: Vec<Target> = (0..24).map(pattern).collect();
+        assert_eq!(most(&[&all]), 1);
+        let each: Vec<&[Target]> = all.iter().map(std::slice::from_ref).collect();
+        assert_eq!(most(&each), 24);
+        let few: Vec<&[Target]> = all.chunks(2).collect();
+        assert_eq!(most(&few), 12);
     }
 }

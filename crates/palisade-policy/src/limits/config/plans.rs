@@ -13,6 +13,9 @@ pub enum RawByPlan<T> {
     Plans(Vec<(Setting<Name>, Setting<OrUnlimited<T>>)>),
 }
 
+/// With so many, everything that all limits may hold has a number of 16 bits.
+const PLANS_MAX: usize = 64;
+
 /// A value, or the word `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrUnlimited<T>(pub Option<T>);
@@ -38,6 +41,10 @@ impl<T: Decode> Decode for RawByPlan<T> {
         let plans = Map::<Name, OrUnlimited<T>>::decode(node, place, problems)?;
         if plans.is_empty() {
             problems.report(Fault::invalid("names no plan").at(place));
+            return None;
+        }
+        if plans.iter().count() > PLANS_MAX {
+            problems.report(Fault::out_of_range(format!("names more than {PLANS_MAX} plans")).at(place));
             return None;
         }
         Some(Self::Plans(plans.into_iter().collect()))

@@ -276,10 +276,10 @@ fn there_are_at_most_so_many() {
         });
         compiled(Some(table(limits)), MethodOverride::Drop).1
     };
-    // `per_ip`, `assets` and `preflight` count too.
-    assert_eq!(many(61, &|at| format!("/{at}")), Vec::<String>::new());
+    // `per_ip` counts too; `assets` and `preflight` stand in for it.
+    assert_eq!(many(63, &|at| format!("/{at}")), Vec::<String>::new());
     assert_eq!(
-        many(62, &|at| format!("/{at}")),
+        many(64, &|at| format!("/{at}")),
         ["config.out_of_range: 65 limits are more than the 64 that there may be"]
     );
     assert_eq!(many(15, &|_| "/a".to_owned()), Vec::<String>::new());
@@ -307,4 +307,99 @@ fn ladders() {
     assert_eq!(ask("192.0.2.3"), "429 limits.rate, violated per_ip/24, retry after 1800s");
     assert_eq!(["::1", "::2", "::3"].map(&mut ask), ["allow"; 3]);
     assert_eq!(ask("::4"), "429 limits.rate, violated per_ip/64, retry after 1200s");
+}
+
+/// What is said about a whole table.
+fn said(entries: Vec<(&str, Value)>) -> Vec<String> {
+    compiled(Some(table(entries)), MethodOverride::Drop).1
+}
+
+fn one(entries: &[(&str, &str)]) -> Value {
+    table(entries.iter().map(|(name, value)| (*name, Value::from(*value))))
+}
+
+#[test]
+fn what_has_no_address_needs_no_ladder() {
+    for key in ["global", "route", "route + global"] {
+        assert_eq!(said(vec![("api", one(&[("rate", "100000/s"), ("key", key)]))]), Vec::<String>::new(), "{key}");
+    }
+    assert_eq!(said(vec![("api", one(&[("rate", "100000/s"), ("key", "route + ip")]))]).len(), 1);
+    let exempt = one(&[("POST /hook", "100000/s")]);
+    let found = said(vec![("exempt", exempt)]);
+    assert!(found.iter().all(|problem| problem.starts_with("config.weak")), "{found:?}");
+}
+
+#[test]
+fn a_step_holds_what_a_ladder_makes_of_it() {
+    let ladder = |rungs: u8| {
+        let bits: Vec<String> = (0..rungs).map(|rung| (32 + rung).to_string()).collect();
+        table(bits.iter().map(|bits| (bits.as_str(), Value::from(2))))
+    };
+    assert_eq!(said(vec![("ipv6_ladder", ladder(5))]), Vec::<String>::new());
+    assert_eq!(
+        said(vec![("ipv6_ladder", ladder(6))]),
+        ["config.out_of_range: `limits.ipv6_ladder` has 6 prefixes, and a request is charged for at most 5"]
+    );
+}
+
+#[test]
+fn one_counter_is_charged_once() {
+    let keys = |keys: [&str; 2]| table([("rate", Value::from("5/m")), ("key", list(keys))]);
+    assert_eq!(said(vec![("api", keys(["ip", "user"]))]), Vec::<String>::new());
+    for twice in [["ip", "ip"], ["ip + route", "ip+route"]] {
+        let found = said(vec![("api", keys(twice))]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("config.conflict: `limits.api.key` has"), "{found:?}");
+    }
+}
+
+#[test]
+fn limits_that_everybody_has_do_not_count() {
+    let named = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("l{at}")).collect();
+        let limit = |at: usize| one(&[("rate", "5/m"), ("on", &format!("/{at}"))]);
+        let mut entries: Vec<_> = names.iter().enumerate().map(|(at, name)| (name.as_str(), limit(at))).collect();
+        entries.push(("per_ip", Value::from("off")));
+        let problems = said(entries);
+        problems.into_iter().filter(|problem| !problem.starts_with("config.off")).collect::<Vec<_>>()
+    };
+    assert_eq!(named(64), Vec::<String>::new());
+    assert_eq!(named(65), ["config.out_of_range: 65 limits are more than the 64 that there may be"]);
+}
+
+#[test]
+fn a_tight_quota_locks_out_as_a_tight_rate_does() {
+    let account = |quota: &str| {
+        let count = Value::List(vec![Node::unplaced(Value::from(401))]);
+        let entries = [("quota", Value::from(quota)), ("key", Value::from("body.email + ip")), ("count", count)];
+        said(vec![("sign_in", table(entries))])
+    };
+    assert_eq!(account("480 per day"), Vec::<String>::new());
+    let found = account("479 per day");
+    assert!(
+        matches!(found.as_slice(), [weak] if weak.starts_with("config.weak: [limits.sign_in] is tight")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn names_can_be_told_in_fields() {
+    let keys = table([("rate", Value::from("5/m")), ("key", list(["ip", "claim.a\"b"]))]);
+    let (compiled, problems) = compiled(Some(table([("api", keys)])), MethodOverride::Drop);
+    assert_eq!(problems, Vec::<String>::new());
+    let mut gate = Gate::of(compiled);
+    let answer = gate.get("/x");
+    assert!(answer.contains("api.claim.a%22b"), "{answer}");
+}
+
+#[test]
+fn plans_have_a_bound() {
+    let plans = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("p{at}")).collect();
+        let rates = table(names.iter().map(|name| (name.as_str(), Value::from("5/m"))));
+        said(vec![("api", table([("rate", rates)]))])
+    };
+    assert_eq!(plans(64), Vec::<String>::new());
+    let found = plans(65);
+    assert!(matches!(found.as_slice(), [problem] if problem.contains("names more than 64 plans")), "{found:?}");
 }

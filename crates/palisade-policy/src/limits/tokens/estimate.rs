@@ -8,7 +8,7 @@ use palisade_core::{Decision, Effects, Examination, Examine, Target, View, media
 
 use super::super::body::{Found, json};
 use super::super::scope::{Occasion, Scope};
-use super::{INPUT, OUTPUT, named, usage};
+use super::{INPUT, OUTPUT, named};
 use crate::inbound::MethodOverride;
 
 /// How much of a body is read.
