@@ -10,7 +10,7 @@ use super::Style;
 use super::announce::Announce;
 use super::body;
 use super::count::Count;
-use super::key::Key;
+use super::key::{Key, Part};
 use super::ladder::Ladder;
 use super::limit::{Items, Limit};
 use super::meter::Limits;
@@ -94,13 +94,19 @@ impl Spec {
 
     /// A rate for each address on everything.
     pub fn per_ip(rate: Rate, mode: Mode) -> Self {
+        let rate = Some(ByPlan::everybody(Some(rate)));
+        Self { rate, ..Self::new("per_ip", Scope::Everything, mode) }
+    }
+
+    /// A limit by address that bounds nothing yet. Its place is known when all of them are.
+    pub(super) fn new(name: impl Into<Box<str>>, scope: Scope, mode: Mode) -> Self {
         Self {
-            name: "per_ip".into(),
+            name: name.into(),
             place: 0,
-            scope: Scope::Everything,
-            key: Key::new([super::Part::Ip]),
+            scope,
+            key: Key::new([Part::Ip]),
             cost: 1,
-            rate: Some(ByPlan::everybody(Some(rate))),
+            rate: None,
             quota: None,
             concurrent: None,
             count: None,

@@ -73,7 +73,7 @@ pub fn compile(
         let spec = Spec {
             key: Key::new([Part::User]),
             rate: Some(by_plan.compile(|rate| rate)),
-            ..own.spec("per_user", Scope::Everything)
+            ..Spec::new("per_user", Scope::Everything, mode)
         };
         placed.push(Placed { spec, place: per_user.place.clone() });
     }
@@ -104,26 +104,6 @@ struct Own {
 }
 
 impl Own {
-    fn spec(self, name: &str, scope: Scope) -> Spec {
-        let key = Key::new([Part::Ip]);
-        Spec {
-            name: name.into(),
-            // It is known when all of them are.
-            place: 0,
-            scope,
-            key,
-            cost: 1,
-            rate: None,
-            quota: None,
-            concurrent: None,
-            count: None,
-            tokens: None,
-            hold: Spec::HOLD,
-            ban: None,
-            mode: self.mode,
-        }
-    }
-
     /// Adds a limit per address.
     fn add(
         self,
@@ -135,7 +115,7 @@ impl Own {
     ) {
         match rate.value {
             OrOff::On(rate_) => {
-                let spec = Spec { rate: Some(ByPlan::everybody(Some(rate_))), ..self.spec(name, scope) };
+                let spec = Spec { rate: Some(ByPlan::everybody(Some(rate_))), ..Spec::new(name, scope, self.mode) };
                 placed.push(Placed { spec, place: rate.place });
             }
             OrOff::Off if self.is_told => report_off(&rate.place, problems),
@@ -210,8 +190,11 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
                 count: count.as_ref().map(|count| count.value.0.clone()),
                 hold: hold.as_ref().map_or(usual_hold, |hold| hold.value.get()),
                 ban: rule.clone(),
-                mode: own.mode_of(mode.as_ref().map(|mode| mode.value)),
-                ..own.spec(&printable(&name.replace(" + ", "+")), scope.clone())
+                ..Spec::new(
+                    printable(&name.replace(" + ", "+")),
+                    scope.clone(),
+                    own.mode_of(mode.as_ref().map(|mode| mode.value)),
+                )
             };
             checks::cost(&spec, &cost, problems);
             placed.push(Placed { spec, place: limit.place.clone() });
@@ -241,7 +224,7 @@ fn add_exempt<'a>(
         let spec = Spec {
             key: Key::new([part]),
             rate: Some(ByPlan::everybody(Some(given.rate))),
-            ..own.spec(&format!("exempt:{}", printable(&target.to_string())), Scope::Exempt(target.clone()))
+            ..Spec::new(format!("exempt:{}", printable(&target.to_string())), Scope::Exempt(target.clone()), own.mode)
         };
         placed.push(Placed { spec, place: ceiling.place.clone() });
     }
