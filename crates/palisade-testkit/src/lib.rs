@@ -1,3 +1,4 @@
 //! Scripted upstream and other stand-ins for tests.
 
+pub mod redis;
 pub mod upstream;
