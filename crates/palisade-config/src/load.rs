@@ -105,7 +105,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);
 
-    let context = Context { files, public: app.public, hosts: app.hosts, demo: inputs.demo, seed: seed.0 };
+    let context = Context { files, public: app.public, hosts: app.hosts, demo: inputs.demo, seed: seed.0.into() };
     let raw = catalog::Raw { policies, method_override: app.method_override, compress: app.compress };
     let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
     let questions = questions.into();

@@ -25,6 +25,7 @@ pub mod reason;
 pub mod record;
 pub mod route;
 pub mod shape;
+pub mod store;
 pub mod tally;
 pub mod time;
 pub mod trace;

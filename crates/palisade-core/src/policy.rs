@@ -13,7 +13,7 @@ use crate::charge::{Charge, Charges, Verdicts};
 use crate::decision::{Decision, Fact, Facts};
 use crate::edit::HeaderEdits;
 use crate::reason::Reason;
-use crate::tally::Tally;
+use crate::tally::{Item, Tally};
 use crate::view::{ResponseView, View};
 
 /// A protection, by what it looks at.
@@ -55,6 +55,9 @@ pub trait Inspect: Send + Sync {
 
 /// Spends counters.
 pub trait Meter: Send + Sync {
+    /// What it bounds, by the numbers that its charges bear.
+    fn items(&self) -> &[Arc<Item>];
+
     /// Adds what this request would spend. Nothing: the policy has nothing to say about it.
     fn charges(&self, view: &View<'_>, charges: &mut Charges);
 

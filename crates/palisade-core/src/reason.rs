@@ -104,7 +104,8 @@ reasons! {
     LimitsKeyAmbiguous = "limits.key_ambiguous" BAD_REQUEST "Invalid request data" Own;
     /// The token budget has no room for what the request may use. `Retry-After` says when it has.
     LimitsTokens = "limits.tokens" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
-    /// The request reads in so many ways that more limits apply to it than can be asked at once.
+    /// The store of counters can't be asked, and a limit with `outage = "closed"` is on the request; or
+    /// the request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
     /// More requests are under way than the application answers in time. Those that would wait
     /// longest are turned away at once, so that the others are served.

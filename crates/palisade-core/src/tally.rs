@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::charge::Bound;
+use crate::charge::{Bound, Outage};
 use crate::{Mode, Stage};
 
 /// One thing that a limit bounds, the same for all requests of a snapshot.
@@ -24,6 +24,8 @@ pub struct Item {
     pub bound: Bound,
     /// When clients are told of it.
     pub shown: Shown,
+    /// What it does while its store can't be asked.
+    pub outage: Outage,
 }
 
 /// When clients are told of an item.

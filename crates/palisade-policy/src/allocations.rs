@@ -26,7 +26,7 @@ fn compiled() -> Compiled {
         public: Some(public),
         hosts: Vec::new(),
         demo: crate::demo::Demo::Never,
-        seed: [3; 16],
+        seed: [3; 16].into(),
     };
     let nothing = Node::unplaced(Value::Table(Table::default()));
     let raw = Raw {

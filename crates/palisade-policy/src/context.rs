@@ -6,6 +6,7 @@ use palisade_core::config::{Files, Place, Setting};
 
 use crate::demo::Demo;
 use crate::host::Authority;
+use crate::limits::Seed;
 
 /// The part of the configuration that belongs to no single policy, and the entropy of this start.
 #[derive(Clone, Debug)]
@@ -18,8 +19,9 @@ pub struct Context<'a> {
     pub hosts: Vec<Setting<Authority>>,
     /// Whether the process is a demo.
     pub demo: Demo,
-    /// Random bits, drawn once per start: nobody outside can tell which keys share a counter.
-    pub seed: [u8; 16],
+    /// What keys of counters are hashed with: random bits, drawn once per start, unless other gateways
+    /// have to find the same counters.
+    pub seed: Seed,
 }
 
 impl Context<'_> {

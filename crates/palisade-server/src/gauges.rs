@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use palisade_core::Reason;
-use palisade_store::Counters;
 use palisade_telemetry::Gauges;
 use palisade_telemetry::metrics::{Connections, Lag};
 use palisade_tower::guard::Stores;
@@ -41,8 +40,7 @@ impl Board {
 /// What a scrape is told.
 pub(crate) fn gauges(door: &Door, status: &Status, stores: &Stores, board: &Board, snapshot: Arc<str>) -> Gauges {
     let counters = &door.counters;
-    let Counters::Memory(table) = &*stores.counters;
-    let fill = table.fill();
+    let fill = stores.counters.table().fill();
     let connections = counters.each().into_iter().flat_map(|(listener, counters)| {
         Engine::ALL.map(|engine| Connections {
             listener,

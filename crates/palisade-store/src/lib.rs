@@ -14,6 +14,8 @@ pub mod records;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod testing;
 
 pub use counters::Counters;
 pub use error::StoreError;

@@ -102,7 +102,7 @@ mod tests {
     use palisade_core::Monotonic;
 
     use super::*;
-    use crate::conformance::ready;
+    use crate::testing::ready;
 
     fn key(first: u8) -> Lookup {
         Lookup { collection: "sessions", key: [first; 32] }

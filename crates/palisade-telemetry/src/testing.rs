@@ -21,6 +21,7 @@ pub(crate) fn tally(limit: &str, mode: Mode, said: Said, remaining: u32) -> Tall
         key,
         bound: Bound::Rate(rate),
         shown,
+        outage: Default::default(),
     };
     Tally { item: item.into(), mode, said, remaining, next_unit: None }
 }

@@ -152,7 +152,7 @@ impl Builder {
             ladder: Ladder::default(),
             style: Style::default(),
             overrides: MethodOverride::Drop,
-            seed: self.seed,
+            seed: self.seed.into(),
             place: "default".into(),
         };
         // In the order of the gateway's: what limits see of an answer, headers take out.

@@ -21,6 +21,7 @@ use palisade_core::{
     Charges, Decision, Edited, Effects, Examination, Head, HeaderEdits, Identity, Meter, Mode, Monotonic, Policy,
     Question, Refusal, Reply, ResponseView, Stage, Tally, Transformation, Verdicts, View, Watch,
 };
+use palisade_store::counters::{Ask, Patience, Receipt, Taken, Told, Waiting};
 use palisade_store::{Counters, Records};
 
 use crate::clock;
@@ -57,6 +58,8 @@ pub struct Passage {
     pub reservations: Reservations,
     /// Time spent waiting for stores.
     pub store_wait: Duration,
+    /// How long it may yet wait for a store of counters.
+    pub patience: Patience,
 }
 
 /// What the guard says after some stages.
@@ -101,9 +104,9 @@ where
         }
         let began = (notes == Notes::Full).then(clock::monotonic);
         let decision = {
-            let Passage { identity, facts, limits, reservations, store_wait, .. } = &mut *passage;
+            let Passage { identity, facts, limits, reservations, store_wait, patience, .. } = &mut *passage;
             let view = View { identity, facts, now, ..*view };
-            put(stores, question, &view, body, Kept { limits, reservations, store_wait }).await
+            put(stores, question, &view, body, Kept { limits, reservations, store_wait, patience }).await
         };
         let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
         if matches!(question.policy, Policy::Examine(_)) && decision.is_some() {
@@ -123,6 +126,7 @@ struct Kept<'a> {
     limits: &'a mut Vec<Tally>,
     reservations: &'a mut Reservations,
     store_wait: &'a mut Duration,
+    patience: &'a mut Patience,
 }
 
 /// Puts one question. `None`: it has nothing to say about this request.
@@ -131,7 +135,7 @@ async fn put<B>(
     question: &Question,
     view: &View<'_>,
     body: &mut Held<B>,
-    kept: Kept<'_>,
+    mut kept: Kept<'_>,
 ) -> Option<Decision>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -139,9 +143,17 @@ where
     match &question.policy {
         Policy::Inspect(policy) => Some(policy.decide(view)),
         Policy::Meter(policy) => {
-            // A function of its own, so that charges and verdicts, which are large, lie on the stack
+            // Functions of their own, so that charges and verdicts, which are large, lie on the stack
             // and not in every request's future.
-            meter(policy, question.mode, stores, view, kept)
+            match meter(policy, question.mode, stores, view, &mut kept) {
+                Metered::Decided(decision) => decision,
+                Metered::Waits(waiting) => {
+                    let told = waited(waiting, kept.store_wait).await;
+                    let Told { charges, verdicts, receipt } = &*told;
+                    let step = Step { charges, verdicts, receipt: *receipt };
+                    Some(metered(policy, question.mode, stores, view, step, &mut kept))
+                }
+            }
         }
         Policy::Recall(policy) => {
             let lookup = policy.lookup(view)?;
@@ -153,22 +165,60 @@ where
     }
 }
 
-fn meter(policy: &Arc<dyn Meter>, mode: Mode, stores: &Stores, view: &View<'_>, kept: Kept<'_>) -> Option<Decision> {
+/// How the asking of a meter goes.
+enum Metered {
+    /// At once.
+    Decided(Option<Decision>),
+    /// Its counters are elsewhere.
+    Waits(Waiting),
+}
+
+/// A step that was told.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    charges: &'a Charges,
+    verdicts: &'a Verdicts,
+    receipt: Receipt,
+}
+
+fn meter(policy: &Arc<dyn Meter>, mode: Mode, stores: &Stores, view: &View<'_>, kept: &mut Kept<'_>) -> Metered {
     let (mut charges, mut verdicts) = (Charges::default(), Verdicts::default());
     policy.charges(view, &mut charges);
     if charges.is_empty() {
-        return None;
+        return Metered::Decided(None);
     }
     // What was left out would be a limit that the request walked around: it is refused, and so
     // nothing of it is charged.
-    if !charges.is_too_much() {
-        stores.counters.take(&charges, view.now, &mut verdicts);
-        if verdicts.admit() {
-            kept.reservations.keep(&charges, policy, &stores.counters, view.now);
+    if charges.is_too_much() {
+        policy.tell(mode, &charges, &verdicts, kept.limits);
+        return Metered::Decided(Some(policy.decide(view, &charges, &verdicts)));
+    }
+    let ask = Ask { charges: &charges, items: policy.items(), patience: *kept.patience, now: view.now };
+    match stores.counters.take(&ask, &mut verdicts) {
+        Taken::Waits(waiting) => Metered::Waits(waiting),
+        Taken::Told(receipt) => {
+            let step = Step { charges: &charges, verdicts: &verdicts, receipt };
+            Metered::Decided(Some(metered(policy, mode, stores, view, step, kept)))
         }
     }
-    policy.tell(mode, &charges, &verdicts, kept.limits);
-    Some(policy.decide(view, &charges, &verdicts))
+}
+
+/// What a step that was told comes to.
+fn metered(
+    policy: &Arc<dyn Meter>,
+    mode: Mode,
+    stores: &Stores,
+    view: &View<'_>,
+    step: Step<'_>,
+    kept: &mut Kept<'_>,
+) -> Decision {
+    let Step { charges, verdicts, receipt: Receipt { ticket, patience } } = step;
+    *kept.patience = patience;
+    if verdicts.admit() {
+        kept.reservations.keep(charges, policy, &stores.counters, ticket);
+    }
+    policy.tell(mode, charges, verdicts, kept.limits);
+    policy.decide(view, charges, verdicts)
 }
 
 /// Feeds an examination with what earlier ones have read, then with what is still to come.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use palisade_core::charge::Unsettled;
 use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
-use palisade_core::{Bound, Charge, Charges, Meter, Monotonic, Now, Reason, ResponseView, Spend};
+use palisade_core::{Bound, Charge, Charges, Meter, Now, Reason, ResponseView, Spend};
 use palisade_store::Counters;
+use palisade_store::counters::Ticket;
 
 use crate::clock;
 
@@ -20,17 +21,17 @@ pub struct Reservations(Vec<Reserved>);
 
 struct Reserved {
     charge: Charge,
-    taken: Monotonic,
+    ticket: Ticket,
     meter: Arc<dyn Meter>,
     counters: Arc<Counters>,
 }
 
 impl Reservations {
     /// Keeps what was reserved of a step that was made.
-    pub(crate) fn keep(&mut self, charges: &Charges, meter: &Arc<dyn Meter>, counters: &Arc<Counters>, now: Now) {
+    pub(crate) fn keep(&mut self, charges: &Charges, meter: &Arc<dyn Meter>, counters: &Arc<Counters>, ticket: Ticket) {
         for charge in charges.list.iter().filter(|charge| charge.is_reserved()) {
             let (meter, counters) = (meter.clone(), counters.clone());
-            self.0.push(Reserved { charge: *charge, taken: now.monotonic, meter, counters });
+            self.0.push(Reserved { charge: *charge, ticket, meter, counters });
         }
     }
 
@@ -64,7 +65,8 @@ impl Reservations {
 
 impl Reserved {
     fn settle(&self, units: u32, now: Now) {
-        self.counters.settle(&self.charge, self.taken, units, now);
+        let item = self.meter.items().get(usize::from(self.charge.item));
+        self.counters.settle(&self.charge, item, self.ticket, units, now);
     }
 }
 

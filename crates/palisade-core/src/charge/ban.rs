@@ -47,6 +47,21 @@ impl BanRule {
         Some(Self { after: after as u8, within_ns: nanos(within), lengths_s })
     }
 
+    /// Of how many refusals a ban is made.
+    pub const fn after(&self) -> u8 {
+        self.after
+    }
+
+    /// Within how many nanoseconds they have to come.
+    pub const fn within_ns(&self) -> u64 {
+        self.within_ns
+    }
+
+    /// How many seconds each ban lasts; the last repeats.
+    pub fn lengths_s(&self) -> &[u32] {
+        &self.lengths_s
+    }
+
     fn length(&self, bans: u8) -> u64 {
         let length_s = self.lengths_s.get(usize::from(bans)).or(self.lengths_s.last());
         u64::from(length_s.copied().unwrap_or_default()) * 1_000_000_000

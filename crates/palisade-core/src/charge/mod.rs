@@ -9,6 +9,8 @@
 
 mod ban;
 mod cell;
+mod known;
+mod outage;
 mod pending;
 mod quota;
 mod rate;
@@ -21,6 +23,7 @@ use arrayvec::ArrayVec;
 
 pub use ban::{AFTER_MAX, BanRule, LENGTHS_MAX, Standing};
 pub use cell::Cell;
+pub use outage::Outage;
 pub use pending::Pending;
 pub use quota::{Calendar, Quota};
 pub use rate::Rate;
@@ -152,6 +155,10 @@ pub enum Fit {
     Spent,
     /// It would, but for reservations that may yet be released.
     Reserved,
+    /// The store could not say, and the limit is open then.
+    Waived,
+    /// The store could not say, and the limit is closed then.
+    Unavailable,
 }
 
 /// What the store says about one ban.
@@ -233,7 +240,28 @@ impl Verdicts {
 
     /// Whether the whole step is made.
     pub fn admit(&self) -> bool {
-        self.list.iter().all(|verdict| verdict.fit == Fit::Fits) && self.bans.iter().all(|ban| *ban == Standoff::Clear)
+        self.list.iter().all(|verdict| verdict.fit.admits()) && self.bans.iter().all(|ban| *ban == Standoff::Clear)
+    }
+}
+
+impl Fit {
+    /// Whether nothing stands against the request.
+    pub const fn admits(self) -> bool {
+        match self {
+            Self::Fits | Self::Waived => true,
+            Self::Spent | Self::Reserved | Self::Unavailable => false,
+        }
+    }
+}
+
+impl Verdict {
+    /// What is said when the store could not say: nothing is left to tell of it.
+    pub const fn unknown(outage: Outage) -> Self {
+        let (fit, retry_after) = match outage {
+            Outage::Open | Outage::Local => (Fit::Waived, Duration::ZERO),
+            Outage::Closed => (Fit::Unavailable, HELD_WAIT),
+        };
+        Self { fit, remaining: 0, next_unit: None, retry_after }
     }
 }
 

@@ -89,22 +89,18 @@ impl Quota {
         let max = u64::from(self.count);
         let spent = u64::from(count) + u64::from(amount);
         let reserved = u64::from(pending);
-        let fit = match (spent <= max, spent + reserved <= max) {
-            (true, true) => Fit::Fits,
-            (true, false) => Fit::Reserved,
-            (false, _) => Fit::Spent,
+        let ends = Duration::from_nanos(end.saturating_mul(MINUTE_NS).saturating_sub(utc.as_nanos()));
+        let (fit, retry_after) = match (spent <= max, spent + reserved <= max) {
+            (true, true) => (Fit::Fits, Duration::ZERO),
+            (true, false) => (Fit::Reserved, HELD_WAIT),
+            (false, _) => (Fit::Spent, ends),
         };
         let taken = u64::from(count) + reserved + if fit == Fit::Fits { u64::from(amount) } else { 0 };
-        let ends = Duration::from_nanos(end.saturating_mul(MINUTE_NS).saturating_sub(utc.as_nanos()));
         Verdict {
             fit,
             remaining: u32::try_from(max.saturating_sub(taken)).unwrap_or(u32::MAX),
             next_unit: Some(ends),
-            retry_after: match fit {
-                Fit::Fits => Duration::ZERO,
-                Fit::Spent => ends,
-                Fit::Reserved => HELD_WAIT,
-            },
+            retry_after,
         }
     }
 

@@ -87,10 +87,10 @@ impl Rate {
         let reserved = unit.saturating_mul(u64::from(pending));
         let cost = unit.saturating_mul(u64::from(amount));
         let spent = debt.saturating_add(cost);
-        let fit = match (spent <= full, spent.saturating_add(reserved) <= full) {
-            (true, true) => Fit::Fits,
-            (true, false) => Fit::Reserved,
-            (false, _) => Fit::Spent,
+        let (fit, retry_after) = match (spent <= full, spent.saturating_add(reserved) <= full) {
+            (true, true) => (Fit::Fits, Duration::ZERO),
+            (true, false) => (Fit::Reserved, HELD_WAIT),
+            (false, _) => (Fit::Spent, Duration::from_nanos(spent - full)),
         };
         let taken = debt.saturating_add(reserved).saturating_add(if fit == Fit::Fits { cost } else { 0 });
         let remaining = full.saturating_sub(taken) / unit;
@@ -99,11 +99,7 @@ impl Rate {
             fit,
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             next_unit: (taken > 0).then(|| Duration::from_nanos(next)),
-            retry_after: match fit {
-                Fit::Fits => Duration::ZERO,
-                Fit::Spent => Duration::from_nanos(spent - full),
-                Fit::Reserved => HELD_WAIT,
-            },
+            retry_after,
         };
         (verdict, now.saturating_add(debt))
     }

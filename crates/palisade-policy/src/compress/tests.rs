@@ -168,8 +168,13 @@ fn tags_become_weak() {
 /// What `[app] compress` comes to, and what is said about it.
 fn compiled(list: &[&str]) -> (Vec<&'static str>, Vec<String>) {
     let (files, mut problems) = (Files::default(), Problems::default());
-    let context =
-        Context { files: &files, public: None, hosts: Vec::new(), demo: crate::demo::Demo::Never, seed: [3; 16] };
+    let context = Context {
+        files: &files,
+        public: None,
+        hosts: Vec::new(),
+        demo: crate::demo::Demo::Never,
+        seed: [3; 16].into(),
+    };
     let items = list.iter().map(|text| Node { value: Value::Text((*text).to_owned()), span: None::<Span> });
     let place = Place::top().child("app", None).child("compress", None);
     let value = Decode::decode(&Node::unplaced(Value::List(items.collect())), &place, &mut problems);

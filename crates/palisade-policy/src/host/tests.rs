@@ -54,8 +54,13 @@ fn decisions() {
 #[test]
 fn without_a_public_url_nothing_is_asked() {
     let files = palisade_core::config::Files::default();
-    let mut context =
-        Context { files: &files, public: None, hosts: Vec::new(), demo: crate::demo::Demo::Never, seed: [0; 16] };
+    let mut context = Context {
+        files: &files,
+        public: None,
+        hosts: Vec::new(),
+        demo: crate::demo::Demo::Never,
+        seed: [0; 16].into(),
+    };
     assert!(compile(&context).is_empty());
     let place = palisade_core::config::Place::top();
     context.public = Some(palisade_core::config::Setting { value: authority("briefly.example"), place });

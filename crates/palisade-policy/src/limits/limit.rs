@@ -10,7 +10,7 @@ use palisade_core::{
 };
 
 use super::count::Count;
-use super::hash::Hash;
+use super::hash::{Hash, Seed};
 use super::key::{Addressed, Key};
 use super::ladder::{Ladder, Rung};
 use super::plan::ByPlan;
@@ -52,11 +52,13 @@ mod kind {
 
 /// All items of a meter, by their numbers.
 #[derive(Default)]
-pub(super) struct Items(Vec<Owned>);
+pub(super) struct Items {
+    items: Vec<Arc<Item>>,
+    owners: Vec<Owner>,
+}
 
-/// An item and whose it is.
-struct Owned {
-    item: Arc<Item>,
+/// Whose an item is.
+struct Owner {
     /// The limit's place in its meter.
     limit: usize,
     prefix: Prefix,
@@ -74,17 +76,23 @@ pub(super) enum Prefix {
 impl Items {
     /// The item with this number.
     pub(super) fn find(&self, item: u16) -> Option<(&Arc<Item>, Prefix)> {
-        self.0.get(usize::from(item)).map(|owned| (&owned.item, owned.prefix))
+        let owner = self.owners.get(usize::from(item))?;
+        self.items.get(usize::from(item)).map(|item| (item, owner.prefix))
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[Arc<Item>] {
+        &self.items
     }
 
     /// The place of the limit whose item it is.
     pub(super) fn limit(&self, item: u16) -> Option<usize> {
-        self.0.get(usize::from(item)).map(|owned| owned.limit)
+        self.owners.get(usize::from(item)).map(|owner| owner.limit)
     }
 
     fn add(&mut self, (limit, spec): (usize, &Spec), suffix: &str, bound: Bound, prefix: Prefix) -> Holding {
         // There are at most 64 limits, and a configuration of a mebibyte holds few plans.
-        let item = u16::try_from(self.0.len()).unwrap_or(u16::MAX);
+        let item = u16::try_from(self.items.len()).unwrap_or(u16::MAX);
         let name = format!("{}{suffix}", spec.name).into();
         let key = spec.key.to_string().into();
         let shown = match prefix {
@@ -93,19 +101,18 @@ impl Items {
             Prefix::Own => Shown::Always,
             Prefix::Wider => Shown::Refusing,
         };
-        self.0.push(Owned {
-            item: Arc::new(Item {
-                limit: spec.name.clone(),
-                place: spec.place,
-                name,
-                stage: spec.stage(),
-                key,
-                bound,
-                shown,
-            }),
-            limit,
-            prefix,
-        });
+        let outage = spec.outage;
+        self.items.push(Arc::new(Item {
+            limit: spec.name.clone(),
+            place: spec.place,
+            name,
+            stage: spec.stage(),
+            key,
+            bound,
+            shown,
+            outage,
+        }));
+        self.owners.push(Owner { limit, prefix });
         Holding { item, bound }
     }
 }
@@ -115,7 +122,7 @@ impl Limit {
     pub(super) fn new(
         (place, spec): (usize, Spec),
         ladder: &Ladder,
-        seed: &[u8; 16],
+        seed: &Seed,
         items: &mut Items,
     ) -> Result<Self, TooFast> {
         let named = |rung: Rung| format!("{}/{}", spec.name, rung.bits);
@@ -161,7 +168,7 @@ impl Limit {
         if rate.is_none() && quota.is_none() && slots.is_none() {
             return;
         }
-        let (key, addressed) = self.key.of(self.hash, ladder.own(view.client), view);
+        let (key, addressed) = self.key.of(self.hash.clone(), ladder.own(view.client), view);
         // What is the key's own comes first and together: its refusals lead to the key's ban.
         let first = charges.list.len();
         let holdings = rate.map(Vec::as_slice);
@@ -185,7 +192,7 @@ impl Limit {
         if let (Some([_, wider @ ..]), Addressed::Yes) = (holdings, addressed) {
             for (holding, (rung, hash)) in wider.iter().zip(&self.rungs) {
                 if let Some(prefix) = rung.of(view.client) {
-                    self.push(*holding, self.key.of(*hash, prefix, view).0, view, charges);
+                    self.push(*holding, self.key.of(hash.clone(), prefix, view).0, view, charges);
                 }
             }
         }

@@ -48,8 +48,8 @@ impl Limits {
                     }
                 }
                 Some((_, Standoff::Clear)) | None => {
-                    if let Some((item, _)) = self.items.find(charge.item).filter(|_| verdict.fit != Fit::Fits) {
-                        refused.push(Refused { item, reason: reason(item), wait: verdict.retry_after });
+                    if let Some((item, _)) = self.items.find(charge.item).filter(|_| !verdict.fit.admits()) {
+                        refused.push(Refused { item, reason: reason(item, verdict.fit), wait: verdict.retry_after });
                     }
                 }
             }
@@ -59,6 +59,10 @@ impl Limits {
 }
 
 impl Meter for Limits {
+    fn items(&self) -> &[Arc<Item>] {
+        self.items.all()
+    }
+
     fn charges(&self, view: &View<'_>, charges: &mut Charges) {
         let occasion = Occasion::of(view, &self.exempt, self.overrides);
         for limit in &self.limits {
@@ -95,12 +99,16 @@ impl Meter for Limits {
         let admit = verdicts.admit();
         for (place, (charge, verdict)) in charges.list.iter().zip(&verdicts.list).enumerate() {
             let Some((item, prefix)) = self.items.find(charge.item) else { continue };
+            // Nobody knows how it stands, so there is nothing to tell.
+            if verdict.fit == Fit::Waived {
+                continue;
+            }
             let standoff = charges.bans.iter().zip(&verdicts.bans).find(|(ban, _)| usize::from(ban.first) == place);
             let said = match (verdict.fit, standoff.map(|(_, standoff)| standoff)) {
                 (_, Some(Standoff::Begins(_))) => Said::Ban,
-                (_, Some(Standoff::Lasts(_))) | (Fit::Spent | Fit::Reserved, _) => Said::Refuse,
-                (Fit::Fits, _) if admit => Said::Admit,
-                (Fit::Fits, _) => Said::Spare,
+                (_, Some(Standoff::Lasts(_))) | (Fit::Spent | Fit::Reserved | Fit::Unavailable, _) => Said::Refuse,
+                (Fit::Fits | Fit::Waived, _) if admit => Said::Admit,
+                (Fit::Fits | Fit::Waived, _) => Said::Spare,
             };
             // A wider prefix is nobody's business unless it refuses.
             if prefix == Prefix::Own || said == Said::Refuse {
@@ -121,8 +129,9 @@ impl Meter for Limits {
     }
 }
 
-fn reason(item: &Item) -> Reason {
+fn reason(item: &Item, fit: Fit) -> Reason {
     match item.bound {
+        _ if fit == Fit::Unavailable => Reason::LimitsUnavailable,
         Bound::Rate(_) | Bound::Quota(_) if item.shown == Shown::Tokens => Reason::LimitsTokens,
         Bound::Rate(_) => Reason::LimitsRate,
         Bound::Quota(_) => Reason::LimitsQuota,

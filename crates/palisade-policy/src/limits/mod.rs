@@ -29,8 +29,9 @@
 //!     answers or are keyed on a body; in report mode they tell nothing.
 //!
 //! **Limits.** Clients behind one address share its buckets. Ladders are for rates only. Keys are
-//! hashed with a secret seed, so no client can choose whom it collides with. Counters live in memory
-//! and can't be down.
+//! hashed with a secret seed, or by SHA-256 where gateways share a store, so no client can choose whom
+//! it collides with. Counters in memory can't be down; while a shared store is, each limit does what
+//! its `outage` says.
 
 mod announce;
 mod body;
@@ -50,6 +51,7 @@ mod tokens;
 
 pub use announce::{Announce, Style};
 pub use count::Count;
+pub use hash::Seed;
 pub use key::{Key, KeyError, Part};
 pub use ladder::Ladder;
 pub use plan::ByPlan;

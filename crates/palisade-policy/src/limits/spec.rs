@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_core::charge::BanRule;
+use palisade_core::charge::{BanRule, Outage};
 use palisade_core::{Mode, Policy, Question, Quota, Rate, Stage, Target};
 
 use super::Style;
 use super::announce::Announce;
 use super::body;
 use super::count::Count;
+use super::hash::Seed;
 use super::key::{Key, Part};
 use super::ladder::Ladder;
 use super::limit::{Items, Limit};
@@ -48,6 +49,8 @@ pub struct Spec {
     pub ban: Option<BanRule>,
     /// Whether its refusals count.
     pub mode: Mode,
+    /// What it does while its store can't be asked.
+    pub outage: Outage,
 }
 
 /// What all limits share.
@@ -59,8 +62,8 @@ pub struct Settings {
     pub style: Style,
     /// Whether fields may ask for another method.
     pub overrides: MethodOverride,
-    /// Random bits for the hashes of keys.
-    pub seed: [u8; 16],
+    /// What keys are hashed with.
+    pub seed: Seed,
     /// Where the config says so.
     pub place: Arc<str>,
 }
@@ -114,6 +117,7 @@ impl Spec {
             hold: Self::HOLD,
             ban: None,
             mode,
+            outage: Outage::default(),
         }
     }
 

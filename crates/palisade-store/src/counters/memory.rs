@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrayvec::ArrayVec;
 use palisade_core::charge::{BANS_MAX, CHARGES_MAX, Standing, State, Step, TableSize, settle, step};
-use palisade_core::{Charge, Charges, KeyHash, Monotonic, Now, Verdicts};
+use palisade_core::{Charge, Charges, KeyHash, Monotonic, Now, Verdict, Verdicts};
 
 use super::beside::Beside;
 use super::bucket::{Bucket, CELLS, Placed, WORDS};
@@ -115,6 +115,19 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// Keeps what a verdict of another store tells of a counter.
+    pub fn note(&self, charge: &Charge, verdict: &Verdict, now: Now) {
+        let place = self.place(charge.key);
+        let (Some(cell), Some(stripe)) = (charge.known(verdict, now), self.stripes.get(place.stripe)) else { return };
+        let mut held: Held<'_> = Held(ArrayVec::new());
+        held.0.push((place.stripe, stripe.lock()));
+        let pending = held.state(place).pending;
+        if cell.left(now) == 0 {
+            held.clear(place);
+        }
+        held.put(place, State { cell, pending }, now);
     }
 
     /// Settles a charge that was reserved at `taken`.

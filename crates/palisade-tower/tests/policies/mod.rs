@@ -171,6 +171,10 @@ impl Spend {
 }
 
 impl Meter for Spend {
+    fn items(&self) -> &[Arc<Item>] {
+        &[]
+    }
+
     fn charges(&self, _: &View<'_>, charges: &mut Charges) {
         let bound = Bound::Rate(Rate::new(2, Duration::from_secs(3600), 2).unwrap());
         charges.push(Charge { item: 0, key: KeyHash(7), bound, amount: 1, spend: palisade_core::Spend::Now });
@@ -197,6 +201,10 @@ impl Hold {
 }
 
 impl Meter for Hold {
+    fn items(&self) -> &[Arc<Item>] {
+        &[]
+    }
+
     fn charges(&self, _: &View<'_>, charges: &mut Charges) {
         for key in 0..self.0 {
             let spend = palisade_core::Spend::Now;

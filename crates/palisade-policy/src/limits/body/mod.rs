@@ -18,7 +18,7 @@ use palisade_core::decision::Fact;
 use palisade_core::policy::{End, Fed};
 use palisade_core::{Decision, Effects, Examination, Examine, Reason, Single, Target, View, media};
 
-use super::hash::Hash;
+use super::hash::{Hash, Seed};
 use super::scope::{Occasion, Scope};
 use crate::inbound::MethodOverride;
 
@@ -32,7 +32,7 @@ pub(super) struct Fields {
     pub(super) wanted: Vec<(Scope, Vec<Arc<str>>)>,
     pub(super) exempt: Arc<[Target]>,
     pub(super) overrides: MethodOverride,
-    pub(super) seed: [u8; 16],
+    pub(super) seed: Seed,
 }
 
 /// What there is of a field.
@@ -56,7 +56,7 @@ enum Form {
 struct Reading {
     names: Vec<Arc<str>>,
     form: Form,
-    seed: [u8; 16],
+    seed: Seed,
     body: Vec<u8>,
 }
 
@@ -131,7 +131,7 @@ impl Examination for Reading {
 }
 
 /// The hash of a value, so that blanks around it and its case make no other account.
-fn fact(name: &Arc<str>, value: &str, seed: &[u8; 16]) -> Option<Fact> {
+fn fact(name: &Arc<str>, value: &str, seed: &Seed) -> Option<Fact> {
     let value = value.trim_matches(|char: char| char.is_ascii_whitespace()).to_lowercase();
     if value.is_empty() || value.len() > VALUE_BYTES_MAX {
         return None;

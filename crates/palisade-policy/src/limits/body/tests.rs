@@ -8,7 +8,7 @@ use crate::testing::with;
 /// What an examination says about a body: the value, `absent`, or the refusal.
 fn read(fields: &str, name: &str, body: &[u8], end: End) -> String {
     let wanted = vec![(Scope::Everything, vec![Arc::from(name)])];
-    let examine = Fields { wanted, exempt: Arc::new([]), overrides: MethodOverride::Drop, seed: [1; 16] };
+    let examine = Fields { wanted, exempt: Arc::new([]), overrides: MethodOverride::Drop, seed: [1; 16].into() };
     let request = format!("POST /sign-in HTTP/1.1\n{fields}");
     let Some(mut reading) = with(&request, |view| examine.begin(view)) else { return "absent".to_owned() };
     reading.feed(body);
@@ -18,7 +18,7 @@ fn read(fields: &str, name: &str, body: &[u8], end: End) -> String {
             [] => "absent".to_owned(),
             [found] => {
                 let known = ["a@x", "b@x", "42", "ä", "true", "", "a b"].into_iter();
-                let same = known.filter_map(|value| Some((value, fact(&found.name, value, &[1; 16])?)));
+                let same = known.filter_map(|value| Some((value, fact(&found.name, value, &[1; 16].into())?)));
                 let value = same.filter(|(_, fact)| fact.hash == found.hash).map(|(value, _)| value.to_owned()).next();
                 value.unwrap_or_else(|| "another".to_owned())
             }
@@ -138,7 +138,7 @@ fn what_can_not_be_read_has_no_fields() {
 fn only_what_a_limit_is_on_is_read() {
     let on = Target::parse("POST /sign-in").unwrap();
     let wanted = vec![(Scope::On(vec![on.clone()]), vec![Arc::from("body.email")])];
-    let fields = Fields { wanted, exempt: Arc::new([]), overrides: MethodOverride::Drop, seed: [1; 16] };
+    let fields = Fields { wanted, exempt: Arc::new([]), overrides: MethodOverride::Drop, seed: [1; 16].into() };
     let begins = |request: &str| {
         with(&format!("{request} HTTP/1.1\ncontent-type: application/json"), |view| fields.begin(view).is_some())
     };

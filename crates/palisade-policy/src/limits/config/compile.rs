@@ -1,6 +1,6 @@
 //! From `[limits]` as it is written to questions.
 
-use palisade_core::charge::TableSize;
+use palisade_core::charge::{Outage, TableSize};
 use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting, Whole};
 use palisade_core::{Mode, Question, Rate};
 

@@ -45,8 +45,13 @@ fn compiled(entries: Option<Value>, overrides: MethodOverride) -> (Compiled, Vec
         let value = RawLimits::decode(&Node::unplaced(table), &place, &mut problems)?;
         Some(Setting { value, place: place.clone() })
     });
-    let context =
-        Context { files: &files, public: None, hosts: Vec::new(), demo: crate::demo::Demo::Never, seed: [7; 16] };
+    let context = Context {
+        files: &files,
+        public: None,
+        hosts: Vec::new(),
+        demo: crate::demo::Demo::Never,
+        seed: [7; 16].into(),
+    };
     let compiled = compile_limits(raw, overrides, &context, &mut problems);
     let told = problems.iter().map(|problem| {
         let label = problem.label.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();

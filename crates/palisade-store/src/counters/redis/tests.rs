@@ -1,0 +1,326 @@
+//! Gateways and a real server, and what hurts it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use palisade_core::charge::{Fit, Outage, TableSize};
+use palisade_core::{KeyHash, Monotonic, Rate, Spend, Utc};
+use palisade_testkit::redis::{Program, Server};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::testing::{item, keep, runtime, until};
+
+/// A server of its own for each test and program.
+fn each(test: impl Fn(Server)) {
+    Program::ALL.map(Program::start).into_iter().for_each(test);
+}
+
+struct Gateway {
+    redis: Arc<Redis>,
+    runtime: Arc<Runtime>,
+    keeper: JoinHandle<()>,
+}
+
+/// What came of one request.
+#[derive(Debug, PartialEq)]
+struct Came {
+    fit: Fit,
+    asked: Asked,
+}
+
+/// Whether the request had to wait for the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Waited,
+    AtOnce,
+}
+
+impl Gateway {
+    fn start(url: &str) -> Self {
+        let runtime = runtime();
+        let address = RedisAddress::parse(url).unwrap();
+        let redis = Redis::new(address, Duration::from_millis(50), Table::new(TableSize::MIN));
+        let (redis, keeper) = keep(redis, &runtime);
+        Self { redis, runtime, keeper }
+    }
+
+    fn up(url: &str) -> Self {
+        let gateway = Self::start(url);
+        gateway.until_up();
+        gateway
+    }
+
+    fn until_up(&self) {
+        until("up", || self.redis.health().state == State::Up);
+    }
+
+    fn until_trouble(&self, miss: Miss) {
+        until("the trouble is known", || self.redis.health().trouble == Some(miss));
+    }
+
+    /// One request, which must not wait much longer than the deadline.
+    fn ask(&self, charge: Charge, outage: Outage) -> Came {
+        let mut charges = Charges::default();
+        charges.push(charge);
+        let began = std::time::Instant::now();
+        let (mut verdicts, items) = (Verdicts::default(), [item("api", outage)]);
+        let ask = Ask { charges: &charges, items: &items, patience: Patience::default(), now: now() };
+        let (fit, asked) = match self.redis.take(&ask, &mut verdicts) {
+            Taken::Told(_) => (verdicts.list[0].fit, Asked::AtOnce),
+            Taken::Waits(waiting) => (self.runtime.block_on(waiting).verdicts.list[0].fit, Asked::Waited),
+        };
+        // The deadline, and what a machine that is busy with other tests adds.
+        assert!(began.elapsed() < Duration::from_secs(1), "waited {:?}", began.elapsed());
+        Came { fit, asked }
+    }
+
+    fn misses(&self, miss: Miss) -> u64 {
+        self.redis.health().misses.iter().find(|(other, _)| *other == miss).unwrap().1
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+fn now() -> Now {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    Now { monotonic: Monotonic::from_nanos(nanos), utc: Utc::from_nanos(nanos) }
+}
+
+fn api(key: u128) -> Charge {
+    let rate = Rate::new(5, Duration::from_secs(600), 5).unwrap();
+    Charge { item: 0, key: KeyHash(key << 64 | key), bound: Bound::Rate(rate), amount: 1, spend: Spend::Now }
+}
+
+fn admitted(gateway: &Gateway, key: u128, requests: usize) -> usize {
+    (0..requests).filter(|_| gateway.ask(api(key), Outage::Local).fit == Fit::Fits).count()
+}
+
+#[test]
+fn two_gateways_admit_exactly_the_limit() {
+    each(|server| {
+        let gateways = [Gateway::up(&server.url()), Gateway::up(&server.url())];
+        let admitted: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = gateways.iter().map(|gateway| scope.spawn(|| admitted(gateway, 1, 50))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(admitted, 5);
+    });
+}
+
+#[test]
+fn a_server_that_stands_still_costs_three_waits() {
+    each(|server| {
+        let gateways = [Gateway::up(&server.url()), Gateway::up(&server.url())];
+        until("both are known", || gateways.iter().all(|gateway| gateway.redis.health().gateways == 2));
+        server.stop();
+        for gateway in &gateways {
+            let came: Vec<_> = (0..10).map(|_| gateway.ask(api(1), Outage::Local)).collect();
+            let waited = came.iter().filter(|came| came.asked == Asked::Waited).count();
+            assert!(waited <= 3, "{came:?}");
+            assert_eq!(came.iter().filter(|came| came.fit == Fit::Fits).count(), 2, "half of five, rounded down");
+            assert!(gateway.misses(Miss::Timeout) <= 3 + 10, "requests and some probes");
+            let down = [Outage::Open, Outage::Closed].map(|outage| gateway.ask(api(1), outage));
+            let at_once = |fit| Came { fit, asked: Asked::AtOnce };
+            assert_eq!(down, [at_once(Fit::Waived), at_once(Fit::Unavailable)]);
+        }
+        server.go_on();
+        gateways.iter().for_each(Gateway::until_up);
+        assert_eq!(admitted(&gateways[0], 2, 3) + admitted(&gateways[1], 2, 50), 5, "counted together again");
+    });
+}
+
+#[test]
+fn a_server_that_was_killed_is_found_again() {
+    for mut server in Program::ALL.map(Program::start) {
+        let gateway = Gateway::up(&server.url());
+        assert_eq!(admitted(&gateway, 1, 7), 5);
+        server.kill();
+        until("down", || gateway.redis.health().state == State::Down);
+        assert_eq!(admitted(&gateway, 1, 7), 0, "what is known to be used up stays so");
+        assert_eq!(admitted(&gateway, 2, 7), 5);
+        server.start_again();
+        gateway.until_up();
+        assert_eq!(gateway.ask(api(3), Outage::Closed), Came { fit: Fit::Fits, asked: Asked::Waited });
+    }
+}
+
+#[test]
+fn a_pause_ends() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        assert_eq!(server.command("CLIENT PAUSE 400 ALL"), "+OK");
+        let first = gateway.ask(api(1), Outage::Closed);
+        assert_eq!(first, Came { fit: Fit::Unavailable, asked: Asked::Waited });
+        until("asked again", || gateway.ask(api(2), Outage::Closed).fit != Fit::Unavailable);
+    });
+}
+
+#[test]
+fn a_flush_frees_each_key_once() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        assert_eq!(admitted(&gateway, 1, 5), 5);
+        assert_eq!(server.command("FLUSHALL"), "+OK");
+        assert_eq!(admitted(&gateway, 1, 10), 5);
+    });
+}
+
+#[test]
+fn a_forgotten_script_is_told_again() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        for _ in 0..3 {
+            assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
+            assert_eq!(gateway.ask(api(1), Outage::Closed), Came { fit: Fit::Fits, asked: Asked::Waited });
+        }
+    });
+}
+
+#[test]
+fn what_is_used_up_is_not_asked_again() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        assert_eq!(admitted(&gateway, 1, 6), 5);
+        let (began, before) = (std::time::Instant::now(), server.calls("evalsha"));
+        assert_eq!(admitted(&gateway, 1, 1_000), 0);
+        // One for each second of the request's own, and the gateway's word that it is there.
+        let calls = server.calls("evalsha") - before;
+        assert!(calls <= 2 * (began.elapsed().as_secs() + 1), "{calls} calls");
+    });
+}
+
+#[test]
+fn errors_are_misses_by_their_names() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        for (hurt, miss, heal) in [
+            ("CONFIG SET maxmemory 1", Miss::OutOfMemory, "CONFIG SET maxmemory 0"),
+            ("REPLICAOF 127.0.0.1 1", Miss::ReadOnly, "REPLICAOF NO ONE"),
+        ] {
+            assert_eq!(server.command(hurt), "+OK");
+            assert_eq!(gateway.ask(api(1), Outage::Closed).fit, Fit::Unavailable, "{hurt}");
+            gateway.until_trouble(miss);
+            until("down", || gateway.ask(api(1), Outage::Closed).asked == Asked::AtOnce);
+            assert_eq!(server.command(heal), "+OK");
+            gateway.until_up();
+            assert_eq!(gateway.ask(api(1), Outage::Closed).fit, Fit::Fits, "{heal}");
+        }
+        let wrong = format!(
+            "SET {} x",
+            String::from_utf8(request::key(api(9).key, Some(&item("api", Outage::Open))).into()).unwrap()
+        );
+        assert_eq!(server.command(&wrong), "+OK");
+        assert_eq!(gateway.ask(api(9), Outage::Closed).fit, Fit::Unavailable);
+        gateway.until_trouble(Miss::Error);
+    });
+}
+
+#[test]
+fn a_server_needs_its_password() {
+    for server in Program::ALL.map(|program| program.start_with(&["--requirepass", "open sesame"])) {
+        for given in ["", ":wrong@"] {
+            let gateway = Gateway::start(&server.url().replace("://", &format!("://{given}")));
+            gateway.until_trouble(Miss::Denied);
+            assert_eq!(gateway.ask(api(1), Outage::Closed).fit, Fit::Unavailable);
+        }
+        let gateway = Gateway::up(&server.url().replace("://", "://:open%20sesame@"));
+        assert_eq!(gateway.ask(api(1), Outage::Closed).fit, Fit::Fits);
+    }
+}
+
+#[test]
+fn a_database_is_its_own() {
+    each(|server| {
+        let (first, second) = (Gateway::up(&server.url()), Gateway::up(&format!("{}?db=3", server.url())));
+        assert_eq!([admitted(&first, 1, 9), admitted(&second, 1, 9)], [5, 5]);
+    });
+}
+
+#[test]
+fn a_server_that_evicts_is_told_of() {
+    for (options, evicts) in [
+        (vec!["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"], Evicts::By("allkeys-lru".into())),
+        (vec!["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"], Evicts::Never),
+        (vec![], Evicts::Never),
+    ] {
+        for server in Program::ALL.map(|program| program.start_with(&options)) {
+            let gateway = Gateway::up(&server.url());
+            until("it is known", || gateway.redis.health().evicts == evicts);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_server_does_no_harm() {
+    for answer in [
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "$99999999999\r\n",
+        "*1000\r\n*1000\r\n*1000\r\n*1000\r\n*1000\r\n*1000\r\n",
+        ":1\r\n:1\r\n:1\r\n:1\r\n",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let gateway = Gateway::start(&url);
+        gateway.until_trouble(Miss::Garbled);
+        assert_eq!(admitted(&gateway, 1, 9), 5, "{answer:?}");
+    }
+}
+
+#[test]
+fn nobody_is_there_at_the_start() {
+    let mut server = Program::Valkey.start();
+    server.kill();
+    let gateway = Gateway::start(&server.url());
+    assert_eq!(admitted(&gateway, 1, 9), 5);
+    server.start_again();
+    gateway.until_up();
+    assert_eq!(gateway.ask(api(2), Outage::Closed), Came { fit: Fit::Fits, asked: Asked::Waited });
+}
+
+#[test]
+fn slots_of_a_gateway_that_is_gone_are_free_again() {
+    each(|server| {
+        let slot = Charge { bound: Bound::Slots(1), ..api(1) };
+        let short = |life| {
+            let address = RedisAddress::parse(&server.url()).unwrap();
+            let terms = Terms { slot_life_ms: life, ..Terms::default() };
+            let runtime = runtime();
+            let redis = Redis::on_terms(address, Duration::from_secs(1), Table::new(TableSize::MIN), terms);
+            let (redis, keeper) = keep(redis, &runtime);
+            let gateway = Gateway { redis, runtime, keeper };
+            gateway.until_up();
+            gateway
+        };
+        let (gone, stays) = (short(300), short(300));
+        let crashed = Charge { bound: Bound::Slots(1), ..api(2) };
+        assert_eq!(short(300).ask(crashed, Outage::Closed).fit, Fit::Fits);
+        until("its slot is free", || stays.ask(crashed, Outage::Closed).fit == Fit::Fits);
+        assert_eq!(gone.ask(slot, Outage::Closed).fit, Fit::Fits);
+        assert_eq!(stays.ask(slot, Outage::Closed).fit, Fit::Spent);
+        assert_eq!(gone.redis.slots.len(), 1);
+        // It lives: its slot is still taken after several lives.
+        let began = std::time::Instant::now();
+        until("three lives are over", || {
+            let ready = gone.redis.ready().unwrap();
+            for request in gone.redis.slots.renewals(&gone.redis.name, 300) {
+                ready.0.post(ready.1.renew.with(&request)).unwrap();
+            }
+            assert_eq!(stays.ask(slot, Outage::Closed).fit, Fit::Spent);
+            began.elapsed() > Duration::from_millis(900)
+        });
+        drop(gone);
+        until("the slot is free", || stays.ask(slot, Outage::Closed).fit == Fit::Fits);
+    });
+}
