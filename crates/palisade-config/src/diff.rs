@@ -18,16 +18,20 @@ pub struct Change {
 }
 
 /// Keys that only a start takes over: they are about what exists once per process.
-const AT_START: [&str; 9] = [
+const AT_START: [&str; 13] = [
     "admin.hosts",
     "admin.listen",
     "app.engine",
     "app.listen",
     "app.tls.redirect",
     "app.workers",
+    "limits.store_deadline",
     "limits.table",
     "performance.max_series",
     "performance.queue",
+    "store.counters",
+    "store.counters.env",
+    "store.counters.file",
 ];
 
 /// Every key whose effective value differs, in the order of the keys.

@@ -31,6 +31,7 @@ mod routes;
 mod schema;
 mod secrets;
 mod snapshot;
+mod store;
 
 #[cfg(test)]
 mod tests;
@@ -51,3 +52,4 @@ pub use reference::{KeyDoc, key_doc, reference};
 pub use report::{Color, Format, Report};
 pub use schema::schema;
 pub use snapshot::{EdgeSettings, Snapshot};
+pub use store::CounterStore;

@@ -1,14 +1,15 @@
 //! From inputs to a snapshot.
 
 use palisade_core::config::{Code, Decode as _, File, Files, Node, Part, Place, Problem, Problems, Span, Table, Value};
-use palisade_policy::{Context, catalog};
+use palisade_policy::{Context, catalog, limits};
 
 use crate::document::Document;
 use crate::inputs::{Inputs, Override, Source};
 use crate::report::Report;
 use crate::root::RawConfig;
 use crate::snapshot::{EdgeSettings, Snapshot};
-use crate::{admin, app, log, merge, parse, performance, routes};
+use crate::store::CounterStore;
+use crate::{admin, app, log, merge, parse, performance, routes, store};
 
 /// Random bits, drawn once per process: nobody outside can tell which keys share a counter. A
 /// reload passes the same ones again, else every counter would begin anew.
@@ -99,15 +100,20 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         // Was it only the application's address? Then everything else is still looked at.
         None => RawConfig::decode(&with_stand_in(root.clone()), &top, &mut Problems::default())?,
     };
-    let RawConfig { app, policies: Part(policies), log, performance, admin } = raw;
+    let RawConfig { app, policies: Part(policies), store, log, performance, admin } = raw;
     let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
     let admin = admin::compile(admin.value, app.app.listen, problems);
+    let store = store::compile(store.value, &inputs.directory, inputs.secrets, problems);
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);
 
-    let context = Context { files, public: app.public, hosts: app.hosts, demo: inputs.demo, seed: seed.0.into() };
+    let seed = match store {
+        CounterStore::Memory => limits::Seed::Secret(seed.0),
+        CounterStore::Shared(_) => limits::Seed::Shared,
+    };
+    let context = Context { files, public: app.public, hosts: app.hosts, demo: inputs.demo, seed };
     let raw = catalog::Raw { policies, method_override: app.method_override, compress: app.compress };
-    let catalog::Compiled { questions, table, inbound } = catalog::compile(raw, &context, problems);
+    let catalog::Compiled { questions, table, store_deadline, inbound } = catalog::compile(raw, &context, problems);
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
     let document = Document { files: files.clone(), root };
@@ -117,6 +123,8 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         routes: routes.into(),
         questions,
         table,
+        counters: store,
+        store_deadline,
         upstreams: app.upstreams,
         log,
         performance,

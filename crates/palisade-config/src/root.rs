@@ -8,6 +8,7 @@ use crate::admin::RawAdmin;
 use crate::app::raw::RawApp;
 use crate::log::RawLog;
 use crate::performance::RawPerformance;
+use crate::store::RawStore;
 
 section! {
     /// One file configures everything. Only `[app] upstream` has to be written.
@@ -15,6 +16,8 @@ section! {
         /// The application behind the gateway, and how both are reached.
         app: Setting<RawApp> = {},
         ..policies: Part<RawPolicies>,
+        /// Where counters live that several gateways share.
+        store: Setting<RawStore> = {},
         /// What is written about requests.
         log: Setting<RawLog> = {},
         /// What is measured, and how finely.

@@ -1,6 +1,7 @@
 //! What the gateway runs on: everything that the configuration says, as types that can't be wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use palisade_core::charge::TableSize;
 use palisade_core::client::Hops;
@@ -14,6 +15,7 @@ use crate::app::{App, ForwardingTable, ServerGroup};
 use crate::document::{Document, Effective};
 use crate::log::Log;
 use crate::performance::Performance;
+use crate::store::CounterStore;
 
 /// A compiled configuration. Never changed: a reload makes another one.
 pub struct Snapshot {
@@ -27,6 +29,10 @@ pub struct Snapshot {
     pub questions: Arc<[Question]>,
     /// How large the table of counters is.
     pub table: TableSize,
+    /// Where counters are kept.
+    pub counters: CounterStore,
+    /// How long a request may wait for counters that are kept elsewhere.
+    pub store_deadline: Duration,
     /// How the requests of each route are sent on.
     pub forwarding: ForwardingTable,
     /// The groups of servers; the first one is that of `[app] upstream`.

@@ -2,6 +2,8 @@
 //!
 //! Within a stage they are asked in the order of this list.
 
+use std::time::Duration;
+
 use palisade_core::Question;
 use palisade_core::charge::TableSize;
 use palisade_core::config::{Code, Decode, Node, Place, Problem, Problems, Setting, Table, Value};
@@ -41,6 +43,8 @@ pub struct Compiled {
     pub questions: Vec<Question>,
     /// How large the table of counters is.
     pub table: TableSize,
+    /// How long a request may wait for a store of counters that is elsewhere.
+    pub store_deadline: Duration,
     /// What the edge takes out of every request.
     pub inbound: InboundFilter,
 }
@@ -68,7 +72,7 @@ pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Comp
     ]
     .concat();
     questions.sort_by_key(|question| question.stage);
-    Compiled { questions, table: limits.table, inbound }
+    Compiled { questions, table: limits.table, store_deadline: limits.deadline, inbound }
 }
 
 /// Says that somebody switched something off: that is allowed, and easily forgotten.

@@ -11,6 +11,7 @@ use palisade_tower::guard::Stores;
 use crate::accept::Door;
 use crate::counters::{ConnectionLimit, Engine, Handshake};
 use crate::status::Status;
+use crate::store;
 use crate::tick::LAG_BOUNDS;
 
 /// Connections to each server, as one worker last told: server, busy, idle.
@@ -58,6 +59,7 @@ pub(crate) fn gauges(door: &Door, status: &Status, stores: &Stores, board: &Boar
         upstream_connections: board.sum(),
         limits_cells: fill.used,
         limits_evictions: fill.evictions,
+        limits_store: store::gauges(&stores.counters),
         reload: status.reload(),
         snapshot,
         version: env!("CARGO_PKG_VERSION"),

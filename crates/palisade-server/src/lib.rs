@@ -20,6 +20,7 @@ mod reload;
 mod seat;
 mod settings;
 mod status;
+mod store;
 mod told;
 
 pub mod accept;

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use palisade_config::{Inputs, Report, Seed, Snapshot};
-use palisade_store::counters::memory::Table;
-use palisade_store::{Counters, Records};
+use palisade_config::{Inputs, Report, Seed, Snapshot, load};
+use palisade_store::Records;
 use palisade_telemetry::{Telemetry, TelemetryError};
 use palisade_tower::clock;
 use palisade_tower::guard::Stores;
@@ -30,7 +29,7 @@ use crate::status::Status;
 use crate::tick::Tick;
 use crate::tls::{self, Change, Tls, TlsError};
 use crate::worker::{Listener, Worker, WorkerError};
-use crate::{announce, certificates, settings};
+use crate::{announce, certificates, settings, store};
 
 /// Reads the configuration, at the start and at every reload.
 pub type Read = Box<dyn Fn() -> Inputs + Send + Sync>;
@@ -145,7 +144,7 @@ impl Process {
         let telemetry = Arc::new(Telemetry::start(settings::telemetry(&snapshot), settings::labels(&snapshot))?);
         let parts = Parts {
             stores: Arc::new(Stores {
-                counters: Counters::Memory(Table::new(snapshot.table)).into(),
+                counters: store::counters(&snapshot).into(),
                 records: Records::new(RECORD_BYTES_MAX),
             }),
             door: Arc::new(Door::new(
@@ -240,6 +239,10 @@ impl Process {
                 Change::Replaced => events.emit("certificates_replaced", &[]),
                 Change::Kept(error) => announce::trouble(&events, "certificates_kept", &error),
             }));
+        }
+        if let Some(redis) = store::shared(&shared.stores.counters) {
+            self.runtime.spawn(redis.clone().keep());
+            self.runtime.spawn(store::watch(redis, shared.telemetry.events()));
         }
         self.runtime.spawn(reload::watch(shared));
     }

@@ -77,7 +77,9 @@ fn keys() {
     check("", &[]);
     check(
         "[ap]",
-        &["unknown_key 1:2 `ap` is not a key of the file (its keys are app, limits, headers, log, performance, admin)"],
+        &[
+            "unknown_key 1:2 `ap` is not a key of the file (its keys are app, limits, headers, store, log, performance, admin)",
+        ],
     );
     check("[limit]", &["unknown_key 1:2 `limit` is not a key of the file (did you mean `limits`?)"]);
     check("[server]\nport = 1", &["unknown_key 1:2 `server` is not a key of the file (did you mean `app`?)"]);
@@ -363,4 +365,42 @@ fn a_terminal_is_not_written_to_by_the_file() {
         crate::load(&Inputs::text("palisade.toml", "[app]\n\"a\\u001b[2J\" = 1 # \t\u{9b}2J"), SEED).err().unwrap();
     let text = report.render(Format::Human(Color::Plain));
     assert!(!text.contains(|char: char| char.is_control() && char != '\n'), "{text:?}");
+}
+
+#[test]
+fn a_shared_store() {
+    let check = |value: &str, expected: &[&str]| {
+        let text = format!("[app]\nupstream = \"http://127.0.0.1:1\"\n[store]\ncounters = {value}\n");
+        check(&text, expected);
+        let report =
+            crate::load(&Inputs::text("palisade.toml", text), SEED).map_or_else(|report| report, |(_, report)| report);
+        assert!(!report.render(Format::Human(Color::Plain)).contains("hunter2"));
+    };
+    check("\"redis://cache\"", &[]);
+    check("\"redis+unix:///run/valkey.sock\"", &[]);
+    check(
+        "\"http://:hunter2@cache\"",
+        &["invalid_value 4:12 `store.counters` does not begin with `redis://`, `rediss://` or `redis+unix://`"],
+    );
+    check(
+        "\"redis://:hunter2@cache\"",
+        &[
+            "invalid_value 4:12 `store.counters` holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" }",
+        ],
+    );
+    check(
+        "\"redis://:hunter2@cache:0\"",
+        &["invalid_value 4:12 `store.counters` has a port that is not a number from 1 to 65535"],
+    );
+    check(
+        "{ env = \"PALISADE_TEST_NO_SUCH\" }",
+        &["secret_missing 4:12 environment variable PALISADE_TEST_NO_SUCH is not set"],
+    );
+    check(
+        "\"redis://cache\"\n[limits]\noutage = \"shut\"\nstore_deadline = \"2s\"",
+        &[
+            "invalid_value 6:10 `limits.outage` must be one of local, open, closed",
+            "out_of_range 7:18 `limits.store_deadline` must be between 1ms and 1s",
+        ],
+    );
 }

@@ -18,6 +18,17 @@ pub use registry::SETS_PER_ROUTE;
 pub(crate) use scrape::{Sources, Told};
 pub use text::Format;
 
+/// How the shared store of counters does.
+#[derive(Clone, Debug, Default)]
+pub struct LimitsStore {
+    /// One if it is asked.
+    pub up: u64,
+    /// How long its answers took.
+    pub answers: Lag,
+    /// Times that it did not say, by why.
+    pub misses: Vec<(&'static str, u64)>,
+}
+
 /// Numbers that others keep, told at each scrape. Names in it come from code or config.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
@@ -37,6 +48,8 @@ pub struct Gauges {
     pub limits_cells: u64,
     /// Live counters that gave way to others since the start.
     pub limits_evictions: u64,
+    /// How the shared store of counters does, if there is one.
+    pub limits_store: Option<LimitsStore>,
     /// Whether the last reload was taken over. `None` before the first one.
     pub reload: Option<Reload>,
     /// Hash of the config in force.

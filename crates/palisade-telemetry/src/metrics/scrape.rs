@@ -14,7 +14,7 @@ use super::process::Process;
 use super::registry::{PLANS, Plan, Registry};
 use super::shard::{LimitCells, MethodCells, RouteCells, Series, ServerCells, Shard};
 use super::text::{Format, Label, Text};
-use super::{Gauges, Reload, catalog};
+use super::{Gauges, LimitsStore, Reload, catalog};
 
 /// What a scrape is made from.
 pub(crate) struct Sources<'a> {
@@ -143,6 +143,13 @@ impl Sources<'_> {
         }
         text.value(&catalog::LIMITS_CELLS, &[], self.gauges.limits_cells);
         text.value(&catalog::LIMITS_EVICTIONS, &[], self.gauges.limits_evictions);
+        if let Some(LimitsStore { up, answers, misses }) = &self.gauges.limits_store {
+            text.value(&catalog::LIMITS_STORE_UP, &[], up);
+            text.lag(&catalog::LIMITS_STORE_SECONDS, answers);
+            for (why, count) in misses.iter().filter(|(_, count)| *count > 0) {
+                text.value(&catalog::LIMITS_STORE_MISSES, &[("why", why)], count);
+            }
+        }
     }
 
     fn upstream(&self, text: &mut Text) {

@@ -9,7 +9,7 @@ use palisade_core::{Mode, Outcome, Reason, Record, Refusal, RequestId, RouteId, 
 
 use super::*;
 use crate::metrics::catalog;
-use crate::metrics::{Connections, Lag};
+use crate::metrics::{Connections, Lag, LimitsStore};
 use crate::testing::{record, tally};
 
 fn start(settings: Settings, routes: &[&str]) -> (Telemetry, PipeReader) {
@@ -437,11 +437,13 @@ fn what_is_scraped_is_what_is_declared() {
     while telemetry.shared.traces.kept()[0].1 == 0 {
         std::thread::yield_now();
     }
+    let lag = Lag { bounds: vec![Duration::from_millis(1)], buckets: vec![1, 1], sum: Duration::from_millis(3) };
     let gauges = Gauges {
         connections: vec![Connections { listener: "public", protocol: "h2", open: 1, total: 2 }],
         connection_limits: vec![("idle", 1)],
         handshakes: vec![("ok", 1)],
-        lag: Lag { bounds: vec![Duration::from_millis(1)], buckets: vec![1, 1], sum: Duration::from_millis(3) },
+        lag: lag.clone(),
+        limits_store: Some(LimitsStore { up: 1, answers: lag, misses: vec![("timeout", 2)] }),
         upstream_connections: vec![("a:1".into(), "idle", 3)],
         reload: Some(crate::metrics::Reload::Succeeded),
         snapshot: "abc".into(),

@@ -1,5 +1,7 @@
 //! From `[limits]` as it is written to questions.
 
+use std::time::Duration;
+
 use palisade_core::charge::{Outage, TableSize};
 use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting, Whole};
 use palisade_core::{Mode, Question, Rate};
@@ -18,6 +20,8 @@ pub struct Compiled {
     pub questions: Vec<Question>,
     /// How large the table of counters is.
     pub table: TableSize,
+    /// How long a request may wait for a store of counters that is elsewhere.
+    pub deadline: Duration,
 }
 
 /// A limit, and where it is written.
@@ -44,6 +48,8 @@ pub fn compile(
         assets,
         preflight,
         headers,
+        outage,
+        store_deadline,
         table,
         ipv6_prefix,
         ipv6_ladder,
@@ -67,12 +73,13 @@ pub fn compile(
 
     let mut placed = Vec::new();
     let is_told = written.is_some();
-    let own = Own { mode, is_told };
+    let own = Own { mode, is_told, outage: outage.value };
     own.add("per_ip", Scope::Everything, per_ip, &mut placed, problems);
     if let OrOff::On(by_plan) = &per_user.value {
         let spec = Spec {
             key: Key::new([Part::User]),
             rate: Some(by_plan.compile(|rate| rate)),
+            outage: own.outage,
             ..Spec::new("per_user", Scope::Everything, mode)
         };
         placed.push(Placed { spec, place: per_user.place.clone() });
@@ -93,7 +100,8 @@ pub fn compile(
     // There are at most 64.
     let specs = (0..).zip(placed).map(|(place, placed)| Spec { place, ..placed.spec }).collect();
     // What is too fast was reported with its place.
-    Compiled { questions: questions(specs, &settings).unwrap_or_default(), table }
+    let deadline = store_deadline.value.get();
+    Compiled { questions: questions(specs, &settings).unwrap_or_default(), table, deadline }
 }
 
 /// What the table's own limits have in common.
@@ -101,6 +109,7 @@ pub fn compile(
 struct Own {
     mode: Mode,
     is_told: bool,
+    outage: Outage,
 }
 
 impl Own {
@@ -113,12 +122,14 @@ impl Own {
         placed: &mut Vec<Placed>,
         problems: &mut Problems,
     ) {
-        match rate.value {
-            OrOff::On(rate_) => {
-                let spec = Spec { rate: Some(ByPlan::everybody(Some(rate_))), ..Spec::new(name, scope, self.mode) };
-                placed.push(Placed { spec, place: rate.place });
+        let Setting { value, place, .. } = rate;
+        match value {
+            OrOff::On(rate) => {
+                let rate = Some(ByPlan::everybody(Some(rate)));
+                let spec = Spec { rate, outage: self.outage, ..Spec::new(name, scope, self.mode) };
+                placed.push(Placed { spec, place });
             }
-            OrOff::Off if self.is_told => report_off(&rate.place, problems),
+            OrOff::Off if self.is_told => report_off(&place, problems),
             OrOff::Off => {}
         }
     }
@@ -142,6 +153,7 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
             ban_after,
             ban_within,
             mode,
+            outage,
         } = limit.value;
         let tokens = tokens(&cost, reserve, default_output, problems);
         if let Some(hold) = hold.as_ref().filter(|_| count.is_none() && tokens.is_none()) {
@@ -190,6 +202,7 @@ fn add_named(limits: Named<Name, RawLimit>, own: Own, placed: &mut Vec<Placed>, 
                 count: count.as_ref().map(|count| count.value.0.clone()),
                 hold: hold.as_ref().map_or(usual_hold, |hold| hold.value.get()),
                 ban: rule.clone(),
+                outage: outage.as_ref().map_or(own.outage, |outage| outage.value),
                 ..Spec::new(
                     printable(&name.replace(" + ", "+")),
                     scope.clone(),
@@ -224,6 +237,7 @@ fn add_exempt<'a>(
         let spec = Spec {
             key: Key::new([part]),
             rate: Some(ByPlan::everybody(Some(given.rate))),
+            outage: own.outage,
             ..Spec::new(format!("exempt:{}", printable(&target.to_string())), Scope::Exempt(target.clone()), own.mode)
         };
         placed.push(Placed { spec, place: ceiling.place.clone() });

@@ -9,7 +9,7 @@ mod overlap;
 mod plans;
 mod text;
 
-use palisade_core::charge::TableSize;
+use palisade_core::charge::{Outage, TableSize};
 use palisade_core::config::{Map, Name, Named, OneOrMany, OrOff, Period, Setting, Size, Whole};
 use palisade_core::{Mode, Quota, Rate, Target};
 
@@ -45,6 +45,13 @@ palisade_core::section! {
         /// the three `X-RateLimit-…`, `both` all of these, `draft-6` and `draft-7` older forms of the
         /// first. `Retry-After` is sent in any case.
         headers: Setting<Style> = "ietf",
+        /// What limits do while `[store] counters` can't be asked: each gateway admits its share from
+        /// its own memory (`local`), they admit everything (`open`), or refuse everything with 503
+        /// (`closed`). An outage of the store should be nobody's holiday, nor everybody's.
+        outage: Setting<Outage> = "local",
+        /// How long a request may wait for `[store] counters`, in all. A server nearby answers within
+        /// one or two milliseconds. Applies at start.
+        store_deadline: Setting<Period<1, 1_000>> = "20ms",
         /// Memory for counters, 16 bytes each. It is taken only as counters are used, never grows,
         /// and when it is full the counters nearest to empty make room: the default holds four
         /// million clients.
@@ -111,5 +118,7 @@ palisade_core::section! {
         ban_within: Setting<Period<1_000, 86_400_000>> = "10m",
         /// The limit's own mode, where it differs from that of the table.
         mode: Option<Setting<Mode>>,
+        /// What this limit does while its store can't be asked, where it differs.
+        outage: Option<Setting<Outage>>,
     }
 }

@@ -94,7 +94,7 @@ fn what_can_not_be_meant_is_refused_with_a_reason() {
     check(
         vec![("verify", Value::from("x")), rate("1/m")],
         &[
-            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, reserve, default_output, count, hold, ban, ban_after, ban_within, mode)",
+            "config.unknown_key: `verify` is not a key of [limits.api] (its keys are on, key, rate, quota, concurrent, cost, reserve, default_output, count, hold, ban, ban_after, ban_within, mode, outage)",
         ],
     );
 }

@@ -1,0 +1,76 @@
+//! `[store]`: where counters live that several gateways share.
+
+use std::path::Path;
+
+use palisade_core::config::{Code, Fault, Problem, Problems, SecretRef, Setting, Shape, Text, TextOr};
+use palisade_core::section;
+use palisade_core::store::RedisAddress;
+
+use crate::inputs::Secrets;
+use crate::secrets;
+
+section! {
+    /// Where counters live that several gateways share. Without it each gateway counts for itself, in
+    /// its own memory.
+    pub struct RawStore {
+        /// A Redis (6.2 or newer) or Valkey (7.2 or newer) server: `redis://host:6379`, with TLS
+        /// `rediss://host:6379`, or `redis+unix:///path`. A number behind `/`, or behind a socket's
+        /// `?db=`, picks the database. With a password, `redis://user:password@host:6379`, the whole
+        /// address is a secret: `{ env = "REDIS_URL" }` or `{ file = "/path" }`. Applies at start.
+        counters: Option<Setting<TextOr<PublicAddress, SecretRef>>>,
+    }
+}
+
+/// An address without a password, so that it may stand in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct PublicAddress(RedisAddress);
+
+impl Text for PublicAddress {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        // No labels: they would show the line, which may hold a password.
+        let address = RedisAddress::parse(text).map_err(|error| Fault::invalid(error.to_string()))?;
+        if address.password.is_some() {
+            return Err(Fault::invalid(
+                "holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" }",
+            ));
+        }
+        Ok(Self(address))
+    }
+
+    fn shape() -> Shape {
+        let examples = &["redis://cache:6379", "rediss://cache:6379/1", "redis+unix:///run/valkey/valkey.sock"];
+        Shape::Text { syntax: "address of a Redis or Valkey server".to_owned(), examples }
+    }
+}
+
+/// Where counters are kept.
+#[derive(Clone, Debug, Default)]
+pub enum CounterStore {
+    /// In this process.
+    #[default]
+    Memory,
+    /// In a server that others use, too; `None` if secrets were not looked up.
+    Shared(Option<RedisAddress>),
+}
+
+pub(crate) fn compile(raw: RawStore, directory: &Path, secrets: Secrets, problems: &mut Problems) -> CounterStore {
+    let RawStore { counters } = raw;
+    let Some(Setting { value, place }) = counters else { return CounterStore::Memory };
+    match value {
+        TextOr::Text(PublicAddress(address)) => CounterStore::Shared(Some(address)),
+        TextOr::Table(_) if secrets == Secrets::Skip => CounterStore::Shared(None),
+        TextOr::Table(reference) => {
+            let reference = Setting { value: reference, place };
+            let Some(secret) = secrets::resolve(&reference, directory, problems) else {
+                return CounterStore::Shared(None);
+            };
+            let text = String::from_utf8_lossy(secret.reveal());
+            let address = RedisAddress::parse(text.trim_end());
+            let address = address.map_err(|error| {
+                let message = format!("the secret of `{}` {error}", reference.place.key);
+                problems.report(Problem::new(Code::InvalidValue, &reference.place, message));
+            });
+            CounterStore::Shared(address.ok())
+        }
+    }
+}
