@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use palisade_config::{Inputs, Report, Seed, Snapshot, load};
+use palisade_config::{Inputs, Report, Seed, Snapshot};
 use palisade_store::Records;
 use palisade_telemetry::{Telemetry, TelemetryError};
 use palisade_tower::clock;

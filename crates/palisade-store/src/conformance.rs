@@ -156,6 +156,21 @@ fn reservations_stand_in_the_way_until_they_are_settled() {
 }
 
 #[test]
+fn a_reservation_is_settled_when_its_life_was_changed() {
+    for counters in Servers::start().backends() {
+        let lasting = |life_s| Charge {
+            spend: Spend::Reserve { life: life_s * SECOND, unsettled: Unsettled::Spend },
+            ..charge(1, rate(3, 900, 3), 1)
+        };
+        let ticket = counters.take(&all(&[lasting(30)]), at(20 * SECOND)).1;
+        // Its own epoch is over, and it was taken along into this one.
+        assert_eq!(told(&take(&counters, &[lasting(45)], 50 * SECOND)), ["ok r=1 next=300 wait=0"]);
+        counters.settle(&lasting(30), ticket, 0, at(50 * SECOND));
+        assert_eq!(told(&take(&counters, &[lasting(45)], 50 * SECOND)), ["ok r=1 next=300 wait=0"]);
+    }
+}
+
+#[test]
 fn a_ban_is_its_keys_own() {
     let rule = BanRule::new(2, Duration::from_secs(60), &[Duration::from_secs(60)]).unwrap();
     for counters in Servers::start().backends() {
@@ -275,7 +290,7 @@ enum Event {
 fn any_event() -> impl Strategy<Value = (u64, Event)> {
     let pause = prop_oneof![4 => Just(0), 4 => Just(1), 4 => 0..SECOND, 4 => 0..600 * SECOND, 1 => 0..40 * DAY];
     let event = prop_oneof![
-        3 => vec((0_u64..14, 1_u32..5), 0..4).prop_map(Event::Take),
+        3 => vec((0_u64..17, 1_u32..5), 0..4).prop_map(Event::Take),
         1 => (0_u32..9).prop_map(Event::Settle),
     ];
     (pause, event)
@@ -299,6 +314,10 @@ fn of_kind(number: u64, amount: u32) -> Charge {
         9 => Charge { bound: Bound::Slots(4), ..charge },
         // The longest there is: what it owes at most is near to what a double tells exactly.
         13 => Charge { bound: Bound::Rate(rate(5, 31 * DAY / SECOND, 5)), spend: reserve, ..charge },
+        // Counters from above as another configuration has them.
+        14 => Charge { spend: Spend::Reserve { life: 45 * SECOND, unsettled: Unsettled::Spend }, ..of_kind(4, amount) },
+        15 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Day).unwrap()), ..of_kind(6, amount) },
+        16 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Minute).unwrap()), ..of_kind(6, amount) },
         _ => Charge { bound: Bound::Quota(Quota::new(9, Calendar::ALL[number as usize - 8]).unwrap()), ..charge },
     }
 }

@@ -78,9 +78,9 @@ local function window_end(calendar)
 end
 
 -- What is kept: a kind, three numbers of the cell (rate: seconds and nanoseconds of the melt-off;
--- quota: end in minutes, count, calendar), then epoch, current and previous of what is reserved.
+-- quota: end in minutes, count, calendar), then epoch, current, previous and life of what is reserved.
 local function load(key, charge)
-  local state = { kind = charge.kind, 0, 0, 0, 0, 0, 0 }
+  local state = { kind = charge.kind, 0, 0, 0, 0, 0, 0, 0 }
   if charge.kind == SLOTS then
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
     state[5] = redis.call('ZCARD', key)
@@ -88,15 +88,15 @@ local function load(key, charge)
   end
   local kept = redis.call('GET', key)
   if not kept then return state end
-  local kind, a, b, c, d, e, f = string.match(kept, '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local kind, a, b, c, d, e, f, g = string.match(kept, '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   if not kind then error('PALISADE a counter can not be read') end
-  state[4], state[5], state[6] = tonumber(d), tonumber(e), tonumber(f)
+  state[4], state[5], state[6], state[7] = tonumber(d), tonumber(e), tonumber(f), tonumber(g)
   if tonumber(kind) == charge.kind then state[1], state[2], state[3] = tonumber(a), tonumber(b), tonumber(c) end
   return state
 end
 
 local function copy(state)
-  return { kind = state.kind, state[1], state[2], state[3], state[4], state[5], state[6] }
+  return { kind = state.kind, unpack(state) }
 end
 
 local function window_used(charge, state)
@@ -104,8 +104,9 @@ local function window_used(charge, state)
   if state[1] == 0 then return last, 0 end
   -- The clock was set back: the later window goes on.
   if state[3] == charge.y and state[1] >= last then return state[1], state[2] end
-  -- Another window was configured: what was used in the old one stays used.
-  if state[3] ~= charge.y and (state[1] * 60 > now[1]) then return last, state[2] end
+  -- A longer window was configured: what was used in a part of it stays used. Of a longer one before
+  -- nobody knows what belongs to this one.
+  if state[3] < charge.y and state[1] * 60 > now[1] then return last, state[2] end
   return last, 0
 end
 
@@ -122,10 +123,14 @@ local function spend(charge, state, units, at)
   end
 end
 
--- Spends the reservations whose life is over.
+-- Spends the reservations whose life is over. What was reserved for another life begins a new one.
 local function lapse(charge, state)
   if charge.life == 0 or charge.kind == SLOTS then return end
-  local epoch, known, current, previous = div(now[1], charge.life), state[4], state[5], state[6]
+  local epoch = div(now[1], charge.life)
+  if state[7] ~= charge.life then
+    state[4], state[5], state[6], state[7] = epoch, state[5] + state[6], 0, charge.life
+  end
+  local known, current, previous = state[4], state[5], state[6]
   local passed = epoch - known
   if passed <= 0 then return end
   state[4], state[5], state[6] = epoch, 0, passed == 1 and current or 0
@@ -170,14 +175,13 @@ end
 -- So long that what is reserved can lapse and melt before it is forgotten.
 local function save(key, charge, state)
   local ns, pending = 0, state[5] + state[6]
-  local lapses = pending > 0 and since({ (state[4] + 2) * charge.life, 0 }, now) or 0
+  local lapses = pending > 0 and since({ (state[4] + 2) * state[7], 0 }, now) or 0
   if charge.kind == RATE then
     ns = since(state, now) + lapses + math.min(times(charge.x, pending), charge.y)
   else
     ns = math.max(since({ state[1] * 60, 0 }, now), lapses)
   end
-  local kept = string.format('%d %.0f %.0f %.0f %.0f %.0f %.0f', charge.kind, state[1], state[2], state[3], state[4],
-    state[5], state[6])
+  local kept = string.format('%d %.0f %.0f %.0f %.0f %.0f %.0f %.0f', charge.kind, unpack(state))
   redis.call('SET', key, kept, 'PX', string.format('%.0f', math.ceil(math.min(ns, CAP) / 1000000) + slack))
 end
 
@@ -215,16 +219,17 @@ if mode == 'settle' then
     return {}
   end
   lapse(charge, state)
-  local age = state[4] - div(taken, charge.life)
-  if age <= 0 then
-    state[5] = math.max(state[5] - charge.amount, 0)
-  elseif age == 1 then
-    state[6] = math.max(state[6] - charge.amount, 0)
-  else
-    -- All that was reserved is spent already.
-    used = math.max(used - charge.amount, 0)
+  local age, rest = state[4] - div(taken, charge.life), charge.amount
+  if age <= 1 then
+    local own = age <= 0 and 5 or 6
+    -- What was reserved for another life is in the epoch after its own.
+    for _, at in ipairs({ own, 11 - own }) do
+      local found = math.min(rest, state[at])
+      state[at], rest = state[at] - found, rest - found
+    end
   end
-  spend(charge, state, used, now)
+  -- What has lapsed is spent already.
+  spend(charge, state, math.max(used - rest, 0), now)
   save(key, charge, state)
   return {}
 end
