@@ -31,8 +31,12 @@ async fn start(program: Program, limits: &str) -> Pair {
 }
 
 async fn until_up(gateway: &Gateway) {
-    within("the store is up", async {
-        while gateway.scrape().await.sum("palisade_limits_store_up", &[]) < 1.0 {
+    until(gateway, "palisade_limits_store_up", 1.0).await;
+}
+
+async fn until(gateway: &Gateway, metric: &str, value: f64) {
+    within(metric, async {
+        while gateway.scrape().await.sum(metric, &[]) < value {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
@@ -72,21 +76,18 @@ async fn scenario_26_exactly_the_limit_passes() {
 async fn scenario_27_an_outage_is_what_was_configured() {
     for (outage, passes, refusal) in [("local", 2, 429), ("open", 10, 0), ("closed", 0, 503)] {
         let pair = start(Program::Redis, &format!("outage = \"{outage}\"")).await;
-        // Each tells every second that it is there, and learns then how many are. Of three more such
-        // calls each has made one.
-        let calls = pair.server.calls("evalsha");
-        within("both know each other", async {
-            while pair.server.calls("evalsha") < calls + 3 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        // Each tells every second that it is there, and learns then how many are.
+        for gateway in &pair.gateways {
+            until(gateway, "palisade_limits_store_gateways", 2.0).await;
+        }
         pair.server.stop();
         for gateway in &pair.gateways {
-            let began = Instant::now();
+            let waited = async || gateway.scrape().await.sum("palisade_store_wait_seconds_count", &[]);
+            let before = waited().await;
             let statuses = statuses(gateway, 10).await;
             assert_eq!((count(&statuses, 200), count(&statuses, refusal)), (passes, 10 - passes), "{outage}");
-            assert!(began.elapsed() < Duration::from_secs(2), "{outage}: waited {:?}", began.elapsed());
+            let waited = waited().await - before;
+            assert!(waited <= 3.0, "{outage}: {waited} waited for the store");
         }
         if outage == "closed" {
             let answer = pair.gateways[0].get("/api/x").await;

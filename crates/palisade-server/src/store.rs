@@ -35,12 +35,13 @@ pub(crate) fn shared(counters: &Counters) -> Option<Arc<Redis>> {
 
 /// What a scrape is told of it.
 pub(crate) fn gauges(counters: &Counters) -> Option<LimitsStore> {
-    let Health { state, waits, waited, misses, .. } = shared(counters)?.health();
+    let Health { state, gateways, waits, waited, misses, .. } = shared(counters)?.health();
     Some(LimitsStore {
         up: match state {
             State::Up => 1,
             State::Down => 0,
         },
+        gateways: gateways.into(),
         answers: Lag { bounds: WAIT_BOUNDS_US.map(Duration::from_micros).into(), buckets: waits.to_vec(), sum: waited },
         misses: misses.iter().map(|(miss, count)| (miss.name(), *count)).collect(),
     })

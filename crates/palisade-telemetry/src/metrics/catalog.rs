@@ -69,6 +69,7 @@ metrics! {
     LIMITS_CELLS = Gauge "limits_table_cells" [] "Counters in the table of limits.";
     LIMITS_EVICTIONS = Counter "limits_evictions_total" [] "Live counters that gave way because the table was full.";
     LIMITS_STORE_UP = Gauge "limits_store_up" [] "Whether the shared store of counters is asked: 1, or 0 while limits do without it.";
+    LIMITS_STORE_GATEWAYS = Gauge "limits_store_gateways" [] "Gateways that share the store of counters, as far as this one knows.";
     LIMITS_STORE_SECONDS = Histogram "limits_store_seconds" [] "Answers of the shared store of counters.";
     LIMITS_STORE_MISSES = Counter "limits_store_misses_total" ["why"] "Times that the shared store of counters did not say.";
     UPSTREAM_REQUESTS = Counter "upstream_requests_total" ["server", "class"] "Attempts to reach the application.";

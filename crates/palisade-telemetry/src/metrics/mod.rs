@@ -23,6 +23,8 @@ pub use text::Format;
 pub struct LimitsStore {
     /// One if it is asked.
     pub up: u64,
+    /// Gateways that share it, as far as is known.
+    pub gateways: u64,
     /// How long its answers took.
     pub answers: Lag,
     /// Times that it did not say, by why.

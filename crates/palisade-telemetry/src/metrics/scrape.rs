@@ -143,8 +143,9 @@ impl Sources<'_> {
         }
         text.value(&catalog::LIMITS_CELLS, &[], self.gauges.limits_cells);
         text.value(&catalog::LIMITS_EVICTIONS, &[], self.gauges.limits_evictions);
-        if let Some(LimitsStore { up, answers, misses }) = &self.gauges.limits_store {
+        if let Some(LimitsStore { up, gateways, answers, misses }) = &self.gauges.limits_store {
             text.value(&catalog::LIMITS_STORE_UP, &[], up);
+            text.value(&catalog::LIMITS_STORE_GATEWAYS, &[], gateways);
             text.lag(&catalog::LIMITS_STORE_SECONDS, answers);
             for (why, count) in misses.iter().filter(|(_, count)| *count > 0) {
                 text.value(&catalog::LIMITS_STORE_MISSES, &[("why", why)], count);

@@ -443,7 +443,7 @@ fn what_is_scraped_is_what_is_declared() {
         connection_limits: vec![("idle", 1)],
         handshakes: vec![("ok", 1)],
         lag: lag.clone(),
-        limits_store: Some(LimitsStore { up: 1, answers: lag, misses: vec![("timeout", 2)] }),
+        limits_store: Some(LimitsStore { up: 1, gateways: 2, answers: lag, misses: vec![("timeout", 2)] }),
         upstream_connections: vec![("a:1".into(), "idle", 3)],
         reload: Some(crate::metrics::Reload::Succeeded),
         snapshot: "abc".into(),
