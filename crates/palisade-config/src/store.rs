@@ -27,12 +27,11 @@ pub(crate) struct PublicAddress(RedisAddress);
 
 impl Text for PublicAddress {
     fn parse(text: &str) -> Result<Self, Fault> {
-        // No labels: they would show the line, which may hold a password.
-        let address = RedisAddress::parse(text).map_err(|error| Fault::invalid(error.to_string()))?;
+        // The line may hold a password.
+        let address = RedisAddress::parse(text).map_err(|error| Fault::invalid(error.to_string()).masked())?;
         if address.password.is_some() {
-            return Err(Fault::invalid(
-                "holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" }",
-            ));
+            let message = "holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" }";
+            return Err(Fault::invalid(message).masked());
         }
         Ok(Self(address))
     }

@@ -99,6 +99,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::Rate;
+    use crate::charge::Outage;
 
     #[test]
     fn near_is_measured_by_what_a_full_bucket_holds() {
@@ -111,6 +112,7 @@ mod tests {
             key: "ip".into(),
             bound: Bound::Rate(rate),
             shown: Shown::Always,
+            outage: Outage::default(),
         };
         let near = |remaining| {
             Tally { item: Arc::new(item.clone()), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit: None }

@@ -234,6 +234,10 @@ impl When {
 }
 
 impl Meter for When {
+    fn items(&self) -> &[Arc<Item>] {
+        &[]
+    }
+
     fn charges(&self, view: &View<'_>, _: &mut Charges) {
         self.0.set(view.now.monotonic).unwrap();
     }

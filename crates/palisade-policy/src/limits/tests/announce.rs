@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use palisade_core::charge::Outage;
 use palisade_core::{Bound, Dress, Item, Rate, Said, Shown, Stage};
 
 use super::super::announce::{Announce, Style};
@@ -116,6 +117,7 @@ fn budgets_tell_when_they_are_whole() {
         key: "user".into(),
         bound: Bound::Rate(rate),
         shown: Shown::Tokens,
+        outage: Outage::default(),
     });
     let check = |remaining, next_unit: Option<u64>, expected: &str| {
         let next_unit = next_unit.map(Duration::from_secs);
