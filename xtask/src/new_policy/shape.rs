@@ -79,8 +79,9 @@ impl Shape {
                 ("Decision, Inspect, View", "fn decide(&self, _view: &View<'_>) -> Decision {\nDecision::allow()\n}")
             }
             Self::Meter => (
-                "Charges, Decision, Meter, Mode, Tally, Verdicts, View",
-                "fn charges(&self, _view: &View<'_>, _charges: &mut Charges) {}\n\n\
+                "Charges, Decision, Item, Meter, Mode, Tally, Verdicts, View",
+                "fn items(&self) -> &[std::sync::Arc<Item>] {\n&[]\n}\n\n\
+                 fn charges(&self, _view: &View<'_>, _charges: &mut Charges) {}\n\n\
                  fn decide(&self, _view: &View<'_>, _charges: &Charges, _verdicts: &Verdicts) -> Decision {\n\
                  Decision::allow()\n}\n\n\
                  fn tell(&self, _mode: Mode, _charges: &Charges, _verdicts: &Verdicts, _tallies: &mut Vec<Tally>) {}",
@@ -202,7 +203,7 @@ mod tests {
     fn modes() {
         let check = |written: &str, expected: Mode, reported: &[&str]| {
             let (files, mut problems) = (Files::default(), Problems::default());
-            let context = Context { files: &files, public: None, hosts: Vec::new(), demo: crate::demo::Demo::Never, seed: [0; 16] };
+            let context = Context { files: &files, public: None, hosts: Vec::new(), demo: crate::demo::Demo::Never, seed: [0; 16].into() };
             let root = Node::unplaced(table(\"{name}\", table(\"mode\", Value::from(written))));
             let raw = RawPolicies::decode(&root, &Place::top(), &mut problems).unwrap().{name};
             let questions = compile(raw, &context, &mut problems);

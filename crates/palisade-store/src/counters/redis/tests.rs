@@ -23,6 +23,9 @@ struct Gateway {
     keeper: JoinHandle<()>,
 }
 
+/// Long enough for a server on a machine that is busy with other tests.
+const DEADLINE: Duration = Duration::from_millis(500);
+
 /// What came of one request.
 #[derive(Debug, PartialEq)]
 struct Came {
@@ -41,7 +44,7 @@ impl Gateway {
     fn start(url: &str) -> Self {
         let runtime = runtime();
         let address = RedisAddress::parse(url).unwrap();
-        let redis = Redis::new(address, Duration::from_millis(50), Table::new(TableSize::MIN));
+        let redis = Redis::new(address, DEADLINE, Table::new(TableSize::MIN));
         let (redis, keeper) = keep(redis, &runtime);
         Self { redis, runtime, keeper }
     }
@@ -60,19 +63,16 @@ impl Gateway {
         until("the trouble is known", || self.redis.health().trouble == Some(miss));
     }
 
-    /// One request, which must not wait much longer than the deadline.
+    /// One request. A server that stands still never answers it, so that it ends shows the deadline.
     fn ask(&self, charge: Charge, outage: Outage) -> Came {
         let mut charges = Charges::default();
         charges.push(charge);
-        let began = std::time::Instant::now();
         let (mut verdicts, items) = (Verdicts::default(), [item("api", outage)]);
         let ask = Ask { charges: &charges, items: &items, patience: Patience::default(), now: now() };
         let (fit, asked) = match self.redis.take(&ask, &mut verdicts) {
             Taken::Told(_) => (verdicts.list[0].fit, Asked::AtOnce),
             Taken::Waits(waiting) => (self.runtime.block_on(waiting).verdicts.list[0].fit, Asked::Waited),
         };
-        // The deadline, and what a machine that is busy with other tests adds.
-        assert!(began.elapsed() < Duration::from_secs(1), "waited {:?}", began.elapsed());
         Came { fit, asked }
     }
 
@@ -154,7 +154,7 @@ fn a_server_that_was_killed_is_found_again() {
 fn a_pause_ends() {
     each(|server| {
         let gateway = Gateway::up(&server.url());
-        assert_eq!(server.command("CLIENT PAUSE 400 ALL"), "+OK");
+        assert_eq!(server.command("CLIENT PAUSE 3000 ALL"), "+OK");
         let first = gateway.ask(api(1), Outage::Closed);
         assert_eq!(first, Came { fit: Fit::Unavailable, asked: Asked::Waited });
         until("asked again", || gateway.ask(api(2), Outage::Closed).fit != Fit::Unavailable);
@@ -289,6 +289,9 @@ fn nobody_is_there_at_the_start() {
     assert_eq!(gateway.ask(api(2), Outage::Closed), Came { fit: Fit::Fits, asked: Asked::Waited });
 }
 
+/// Long enough that a busy machine renews in time.
+const LIFE_MS: u64 = 1_500;
+
 #[test]
 fn slots_of_a_gateway_that_is_gone_are_free_again() {
     each(|server| {
@@ -303,9 +306,9 @@ fn slots_of_a_gateway_that_is_gone_are_free_again() {
             gateway.until_up();
             gateway
         };
-        let (gone, stays) = (short(300), short(300));
+        let (gone, stays) = (short(LIFE_MS), short(LIFE_MS));
         let crashed = Charge { bound: Bound::Slots(1), ..api(2) };
-        assert_eq!(short(300).ask(crashed, Outage::Closed).fit, Fit::Fits);
+        assert_eq!(short(LIFE_MS).ask(crashed, Outage::Closed).fit, Fit::Fits);
         until("its slot is free", || stays.ask(crashed, Outage::Closed).fit == Fit::Fits);
         assert_eq!(gone.ask(slot, Outage::Closed).fit, Fit::Fits);
         assert_eq!(stays.ask(slot, Outage::Closed).fit, Fit::Spent);
@@ -314,11 +317,11 @@ fn slots_of_a_gateway_that_is_gone_are_free_again() {
         let began = std::time::Instant::now();
         until("three lives are over", || {
             let ready = gone.redis.ready().unwrap();
-            for request in gone.redis.slots.renewals(&gone.redis.name, 300) {
+            for request in gone.redis.slots.renewals(&gone.redis.name, LIFE_MS) {
                 ready.0.post(ready.1.renew.with(&request)).unwrap();
             }
             assert_eq!(stays.ask(slot, Outage::Closed).fit, Fit::Spent);
-            began.elapsed() > Duration::from_millis(900)
+            began.elapsed() > Duration::from_millis(3 * LIFE_MS)
         });
         drop(gone);
         until("the slot is free", || stays.ask(slot, Outage::Closed).fit == Fit::Fits);
