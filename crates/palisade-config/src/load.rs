@@ -113,7 +113,8 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     };
     let context = Context { files, public: app.public, hosts: app.hosts, demo: inputs.demo, seed };
     let raw = catalog::Raw { policies, method_override: app.method_override, compress: app.compress };
-    let catalog::Compiled { questions, table, store_deadline, inbound } = catalog::compile(raw, &context, problems);
+    let catalog::Compiled { questions, limits, table, store_deadline, inbound } =
+        catalog::compile(raw, &context, problems);
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
     let document = Document { files: files.clone(), root };
@@ -122,6 +123,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         edge: EdgeSettings { hops: app.hops, encoded_slash: app.encoded_slash, inbound },
         routes: routes.into(),
         questions,
+        limits,
         table,
         counters: store,
         store_deadline,

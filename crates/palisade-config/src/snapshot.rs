@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub routes: Arc<RouteTable>,
     /// The questions that are asked of every route, in order.
     pub questions: Arc<[Question]>,
+    /// The limits by their names.
+    pub limits: palisade_policy::limits::Roster,
     /// How large the table of counters is.
     pub table: TableSize,
     /// Where counters are kept.

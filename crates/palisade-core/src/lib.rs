@@ -13,11 +13,13 @@ pub mod client;
 pub mod config;
 pub mod decision;
 pub mod edit;
+pub mod escape;
 pub mod head;
 pub mod id;
 pub mod identity;
 pub mod log;
 pub mod media;
+pub mod overrides;
 pub mod path;
 pub mod pattern;
 pub mod policy;
@@ -33,12 +35,13 @@ pub mod view;
 
 pub use address::{ClientIp, Network, Networks};
 pub use chain::chain;
-pub use charge::{Ban, Bound, Charge, Charges, KeyHash, Quota, Rate, Spend, Verdict, Verdicts};
+pub use charge::{Ban, Bar, Bound, Charge, Charges, KeyHash, Quota, Rate, Spend, Verdict, Verdicts};
 pub use decision::{Decision, Effects, Refusal, Reply};
 pub use edit::{Edit, Edited, HeaderEdits};
 pub use head::{Head, Sift, Single};
 pub use id::{RequestId, SpanId, TraceId};
 pub use identity::Identity;
+pub use overrides::{Override, Overrides};
 pub use path::Path;
 pub use pattern::{Pattern, Target};
 pub use policy::{

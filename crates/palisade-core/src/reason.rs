@@ -107,6 +107,19 @@ reasons! {
     /// The store of counters can't be asked, and a limit with `outage = "closed"` is on the request; or
     /// the request reads in so many ways that more limits apply to it than can be asked at once.
     LimitsUnavailable = "limits.unavailable" SERVICE_UNAVAILABLE "Request cannot be satisfied due to temporary server capacity constraints" ReducedCapacity;
+    /// No limit has this name. The answer lists those that there are.
+    LimitsUnknownLimit = "limits.unknown_limit" NOT_FOUND "No such limit" Own;
+    /// What was asked for names no counter of the limit. Each part of the limit's key stands with its
+    /// value behind a colon, parts with `+` between them, and `%` and `+` in values escaped:
+    /// `user:google:42+route:/api/chat`. In the place of what a request does not have stands its
+    /// address, `ip:203.0.113.7`.
+    LimitsBadKey = "limits.bad_key" BAD_REQUEST "Not a key of this limit" Own;
+    /// What was to be set can't be: a rate is `6000/m` or `60/m burst 10`, a time `1h`, and only a limit
+    /// that has a rate can have another one.
+    LimitsBadRate = "limits.bad_rate" BAD_REQUEST "Not a rate that can be set" Own;
+    /// As many keys have something set for them as may have. Take one back, wait for one to end, or
+    /// write a plan into the configuration.
+    LimitsTooManyOverrides = "limits.too_many_overrides" CONFLICT "Too many overrides" Own;
     /// More requests are under way than the application answers in time. Those that would wait
     /// longest are turned away at once, so that the others are served.
     ShedOverload = "shed.overload" SERVICE_UNAVAILABLE "Too busy, try again shortly" Own;

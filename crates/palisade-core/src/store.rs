@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::Secret;
+use crate::escape::unescape;
 
 /// The address of a Redis or Valkey server, with what it wants to be told first.
 #[derive(Clone, Debug)]
@@ -94,8 +95,8 @@ type Credentials = (Option<Box<str>>, Option<Secret>);
 
 fn read_credentials(text: &str) -> Result<Credentials, AddressError> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
-    let user = String::from_utf8(unescape(user)?).map_err(|_| AddressError::Escape)?;
-    let password = unescape(password)?;
+    let user = unescape(user).and_then(|user| String::from_utf8(user).ok()).ok_or(AddressError::Escape)?;
+    let password = unescape(password).ok_or(AddressError::Escape)?;
     Ok(((!user.is_empty()).then(|| user.into_boxed_str()), (!password.is_empty()).then(|| Secret::new(password))))
 }
 
@@ -134,21 +135,6 @@ fn unix(place: &str) -> Result<(Endpoint, u16), AddressError> {
 
 fn read_database(text: &str) -> Result<u16, AddressError> {
     if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| AddressError::Database) }
-}
-
-fn unescape(text: &str) -> Result<Vec<u8>, AddressError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or(AddressError::Escape);
-        let (high, low) = (digit()?, digit()?);
-        bytes.push((high * 16 + low) as u8);
-    }
-    Ok(bytes)
 }
 
 impl fmt::Display for RedisAddress {

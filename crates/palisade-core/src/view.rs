@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use crate::decision::Facts;
 use crate::head::{Head, Single};
 use crate::media;
-use crate::{ClientIp, Identity, Now, Path, RequestId, Route, Tally};
+use crate::{ClientIp, Identity, Now, Overrides, Path, RequestId, Route, Tally};
 
 /// A borrowed look at a request's head and at what is known so far.
 ///
@@ -39,6 +39,8 @@ pub struct View<'a> {
     pub facts: &'a Facts,
     /// What limits said. Complete when the answer is dressed; nobody sees it before.
     pub limits: &'a [Tally],
+    /// What operators set for single keys of limits, if they did.
+    pub overrides: Option<&'a Overrides>,
     /// When the head was complete; after a body was read, when that was.
     pub now: Now,
 }

@@ -41,6 +41,8 @@ pub struct Raw {
 pub struct Compiled {
     /// What the guard asks, in order.
     pub questions: Vec<Question>,
+    /// The limits by their names.
+    pub limits: limits::Roster,
     /// How large the table of counters is.
     pub table: TableSize,
     /// How long a request may wait for a store of counters that is elsewhere.
@@ -72,7 +74,7 @@ pub fn compile(raw: Raw, context: &Context<'_>, problems: &mut Problems) -> Comp
     ]
     .concat();
     questions.sort_by_key(|question| question.stage);
-    Compiled { questions, table: limits.table, store_deadline: limits.deadline, inbound }
+    Compiled { questions, limits: limits.roster, table: limits.table, store_deadline: limits.deadline, inbound }
 }
 
 /// Says that somebody switched something off: that is allowed, and easily forgotten.

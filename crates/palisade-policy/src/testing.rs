@@ -44,6 +44,7 @@ pub(crate) fn with_client<T>(request: &str, client: ClientIp, see: impl FnOnce(&
         request_id: &RequestId::new(Utc::from_nanos(0), 0),
         facts: &Facts::none(),
         limits: &[],
+        overrides: None,
         now: Now { monotonic: Monotonic::from_nanos(0), utc: Utc::from_nanos(0) },
     })
 }

@@ -29,6 +29,7 @@ pub mod admission;
 pub mod connection;
 pub mod counters;
 pub mod descriptors;
+mod desk;
 pub mod health;
 pub mod limits;
 pub mod listen;

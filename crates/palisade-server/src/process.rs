@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::accept::Door;
 use crate::admin::{Admin, Ask};
 use crate::check::load;
+use crate::desk::Desk;
 use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
@@ -228,7 +229,11 @@ impl Process {
         self.runtime.spawn(async move { door.keep_measured().await });
         self.runtime.spawn(announce::look_for_application(snapshot.clone(), events.clone()));
         if let Some(listener) = admin {
-            let admin = Arc::new(Admin::new(snapshot.admin.hosts.clone(), shared.telemetry.clone(), ask(&shared)));
+            let named = shared.clone();
+            let roster = move || named.reloader.snapshot().limits.clone();
+            let desk = Desk::new(roster, shared.stores.counters.clone(), shared.telemetry.events());
+            let hosts = snapshot.admin.hosts.clone();
+            let admin = Arc::new(Admin::new(hosts, shared.telemetry.clone(), desk, ask(&shared)));
             let end = self.end.clone();
             self.runtime.spawn(async move { admin.serve(listener, end.notified()).await });
         }

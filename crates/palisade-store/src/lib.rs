@@ -10,6 +10,7 @@
 
 pub mod counters;
 mod error;
+pub mod overrides;
 pub mod records;
 
 #[cfg(test)]

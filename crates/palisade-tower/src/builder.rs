@@ -157,7 +157,7 @@ impl Builder {
         };
         // In the order of the gateway's: what limits see of an answer, headers take out.
         let mut questions = method::compile();
-        questions.extend(limits::questions(self.limits, &settings)?);
+        questions.extend(limits::build(&self.limits, &settings)?.0);
         questions.extend(self.questions);
         questions.sort_by_key(|question| question.stage);
         let questions: std::sync::Arc<[Question]> = questions.into();

@@ -98,6 +98,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut now = view.now;
+    let overrides = stores.counters.table().overrides().load();
     for question in view.route.questions.iter() {
         if question.mode == Mode::Off || !stages.contains(&question.stage) {
             continue;
@@ -105,7 +106,7 @@ where
         let began = (notes == Notes::Full).then(clock::monotonic);
         let decision = {
             let Passage { identity, facts, limits, reservations, store_wait, patience, .. } = &mut *passage;
-            let view = View { identity, facts, now, ..*view };
+            let view = View { identity, facts, now, overrides: overrides.as_deref(), ..*view };
             put(stores, question, &view, body, Kept { limits, reservations, store_wait, patience }).await
         };
         let span = began.map(|began| (began.since(view.now.monotonic), clock::monotonic().since(began)));
@@ -187,9 +188,9 @@ fn meter(policy: &Arc<dyn Meter>, mode: Mode, stores: &Stores, view: &View<'_>, 
     if charges.is_empty() {
         return Metered::Decided(None);
     }
-    // What was left out would be a limit that the request walked around: it is refused, and so
+    // An operator's ban needs no counter. What was left out would be a limit that the request walked around: it is refused, and so
     // nothing of it is charged.
-    if charges.is_too_much() {
+    if charges.bar.is_some() || charges.is_too_much() {
         policy.tell(mode, &charges, &verdicts, kept.limits);
         return Metered::Decided(Some(policy.decide(view, &charges, &verdicts)));
     }

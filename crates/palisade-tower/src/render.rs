@@ -21,6 +21,8 @@ const ON_ACCEPT: HeaderValue = HeaderValue::from_static("Accept, Sec-Fetch-Mode"
 pub enum Audience {
     /// A program: a problem document.
     Program,
+    /// An operator's: the same with what was wrong in detail.
+    Operator,
     /// A person in front of a browser: a page.
     Person,
 }
@@ -28,13 +30,14 @@ pub enum Audience {
 /// The answer's head and body for a refusal.
 pub fn refusal(refusal: &Refusal, request_id: RequestId, audience: Audience) -> http::Response<Bytes> {
     let body = match audience {
-        Audience::Program => problem(refusal, request_id),
+        Audience::Program => problem(refusal, None, request_id),
+        Audience::Operator => problem(refusal, refusal.detail.as_deref(), request_id),
         Audience::Person => page(refusal.reason, request_id),
     };
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = refusal.reason.status();
     let head = response.headers_mut();
-    head.insert(CONTENT_TYPE, if audience == Audience::Program { PROBLEM } else { PAGE });
+    head.insert(CONTENT_TYPE, if audience == Audience::Person { PAGE } else { PROBLEM });
     head.insert(CACHE_CONTROL, NO_STORE);
     head.insert(VARY, ON_ACCEPT);
     retry_after(head, refusal.retry_after);
@@ -50,9 +53,9 @@ fn retry_after(head: &mut HeaderMap, wait: Option<Duration>) {
     }
 }
 
-/// The problem document. Every text in it is ours or was checked when the config was compiled, so
-/// escaping is a formality that is done all the same.
-fn problem(refusal: &Refusal, request_id: RequestId) -> String {
+/// The problem document. But for the detail, which only operators are told, every text in it is ours or
+/// was checked when the config was compiled, so that escaping is a formality that is done all the same.
+fn problem(refusal: &Refusal, detail: Option<&str>, request_id: RequestId) -> String {
     let reason = refusal.reason;
     let mut text = String::with_capacity(320);
     text.push_str("{\"type\":\"");
@@ -67,6 +70,10 @@ fn problem(refusal: &Refusal, request_id: RequestId) -> String {
     }
     text.push_str("\",\"title\":");
     quote(&mut text, reason.title());
+    if let Some(detail) = detail {
+        text.push_str(",\"detail\":");
+        quote(&mut text, detail);
+    }
     let _ = write!(text, ",\"status\":{},\"code\":\"{}\"", reason.status().as_u16(), reason.code());
     if !refusal.violated.is_empty() {
         text.push_str(",\"violated-policies\":[");

@@ -284,6 +284,7 @@ impl Sight<'_> {
             request_id: &arrival.request_id,
             facts: &NO_FACTS,
             limits: &[],
+            overrides: None,
             now: arrival.now,
         }
     }

@@ -17,6 +17,7 @@ mod rate;
 mod step;
 mod table;
 
+use std::fmt;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -44,6 +45,8 @@ pub struct Charges {
     pub list: ArrayVec<Charge, CHARGES_MAX>,
     /// Bans that refuse whatever the amounts are.
     pub bans: ArrayVec<Ban, BANS_MAX>,
+    /// A ban by an operator: the step need not be asked, it is refused.
+    pub bar: Option<Bar>,
     overflow: Overflow,
 }
 
@@ -123,6 +126,15 @@ pub struct Ban {
     pub rule: BanRule,
 }
 
+/// A ban by an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// The item whose limit it is of.
+    pub item: u16,
+    /// How long it lasts yet.
+    pub left: Duration,
+}
+
 /// What the store says about one step: one verdict for each charge and for each ban, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdicts {
@@ -193,6 +205,17 @@ impl Bound {
     }
 }
 
+impl fmt::Display for Bound {
+    /// As the configuration has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rate(rate) => rate.fmt(f),
+            Self::Quota(quota) => quota.fmt(f),
+            Self::Slots(slots) => write!(f, "{slots} at a time"),
+        }
+    }
+}
+
 impl Charges {
     /// Adds a charge.
     pub fn push(&mut self, charge: Charge) {
@@ -208,9 +231,16 @@ impl Charges {
         }
     }
 
+    /// Adds a ban by an operator. Of several the longest counts.
+    pub fn bar(&mut self, bar: Bar) {
+        if self.bar.is_none_or(|known| known.left < bar.left) {
+            self.bar = Some(bar);
+        }
+    }
+
     /// Whether nothing is asked.
     pub const fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.bans.is_empty()
+        self.list.is_empty() && self.bans.is_empty() && self.bar.is_none()
     }
 
     /// Whether more was asked than a step holds. Such a request can't be admitted: what was left out

@@ -4,6 +4,7 @@
 //! set back never brings an earlier window back: what was counted stays counted until the end that
 //! was told.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::cell::{Cell, MINUTE_NS};
@@ -109,6 +110,13 @@ impl Quota {
         let (end, count) = self.used(cell, utc);
         let max = self.count.saturating_mul(2);
         Cell::window(self.per, end, count.saturating_add(amount).min(max))
+    }
+}
+
+impl fmt::Display for Quota {
+    /// As the configuration has it: `200 per day`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.count, self.per.name())
     }
 }
 

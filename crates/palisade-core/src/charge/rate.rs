@@ -4,6 +4,7 @@
 //! refilled. It melts as time passes. A charge of n units at T nanoseconds each is allowed iff the
 //! debt after it is at most burst × T. Because debt is time, a changed rate keeps what was used.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Fit, HELD_WAIT, Verdict};
@@ -109,6 +110,24 @@ impl Rate {
         let debt = self.debt(melt_off, at, Reserves::Yes);
         let after = debt.saturating_add(self.unit_ns().saturating_mul(u64::from(amount)));
         at.saturating_add(after.min(self.debt_max(reserves)))
+    }
+}
+
+impl fmt::Display for Rate {
+    /// As the configuration has it: `5/10m`, `60/m burst 10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.window().as_secs();
+        let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let (number, unit) = units
+            .into_iter()
+            .find(|(length, _)| seconds > 0 && seconds % length == 0)
+            .map_or((seconds, "s"), |(length, unit)| (seconds / length, unit));
+        write!(f, "{}/", self.count)?;
+        if number != 1 {
+            write!(f, "{number}")?;
+        }
+        f.write_str(unit)?;
+        if self.burst == self.count { Ok(()) } else { write!(f, " burst {}", self.burst) }
     }
 }
 

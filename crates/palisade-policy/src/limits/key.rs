@@ -90,10 +90,7 @@ impl Key {
 
     /// Whether a counter may belong to an address: what a request doesn't have is replaced by it.
     pub(super) fn may_be_addressed(&self) -> bool {
-        self.0.iter().any(|part| match part {
-            Part::Route | Part::Global => false,
-            Part::Ip | Part::User | Part::ApiKey | Part::Header(_) | Part::Claim(_) | Part::Body(_) => true,
-        })
+        self.0.iter().any(|part| *part == Part::Ip || part.may_be_absent())
     }
 
     /// The fields of the body that are in it.
@@ -112,8 +109,7 @@ impl Key {
         for part in &self.0 {
             let is_there = match part {
                 Part::Ip => {
-                    hash.take(b"ip");
-                    take_address(&mut hash, client);
+                    take_address(&mut hash, b"ip", client);
                     addressed = Addressed::Yes;
                     true
                 }
@@ -136,8 +132,7 @@ impl Key {
                 Part::Global => take_text(&mut hash, b"global", Some("")),
             };
             if !is_there {
-                hash.take(ABSENT);
-                take_address(&mut hash, client);
+                take_absent(&mut hash, client);
                 addressed = Addressed::Yes;
             }
         }
@@ -145,7 +140,12 @@ impl Key {
     }
 }
 
-fn take_text(hash: &mut Hash, kind: &[u8], value: Option<&str>) -> bool {
+/// What a request doesn't have is replaced by its address.
+pub(super) fn take_absent(hash: &mut Hash, client: ClientIp) {
+    take_address(hash, ABSENT, client);
+}
+
+pub(super) fn take_text(hash: &mut Hash, kind: &[u8], value: Option<&str>) -> bool {
     let Some(value) = value else { return false };
     hash.take(kind);
     hash.take(value.as_bytes());
@@ -166,7 +166,8 @@ fn take_field(hash: &mut Hash, name: &HeaderName, view: &View<'_>) -> bool {
     true
 }
 
-fn take_address(hash: &mut Hash, client: ClientIp) {
+pub(super) fn take_address(hash: &mut Hash, kind: &[u8], client: ClientIp) {
+    hash.take(kind);
     match client.addr() {
         IpAddr::V4(address) => hash.take(&address.octets()),
         IpAddr::V6(address) => hash.take(&address.octets()),
@@ -174,6 +175,14 @@ fn take_address(hash: &mut Hash, client: ClientIp) {
 }
 
 impl Part {
+    /// Whether there are requests without it, whose address stands for it.
+    pub(super) fn may_be_absent(&self) -> bool {
+        match self {
+            Self::Ip | Self::Route | Self::Global => false,
+            Self::User | Self::ApiKey | Self::Header(_) | Self::Claim(_) | Self::Body(_) => true,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         match text {
             "ip" => Some(Self::Ip),

@@ -6,7 +6,8 @@ use palisade_core::charge::{BanRule, Unsettled};
 use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
 use palisade_core::{
-    Ban, Bound, Charge, Charges, Item, KeyHash, Quota, Rate, Reason, ResponseView, Shown, Spend, View,
+    Ban, Bar, Bound, Charge, Charges, Identity, Item, KeyHash, Override, Overrides, Quota, Rate, Reason, ResponseView,
+    Shown, Spend, Utc, View,
 };
 
 use super::count::Count;
@@ -16,13 +17,16 @@ use super::ladder::{Ladder, Rung};
 use super::plan::ByPlan;
 use super::scope::{Occasion, Scope};
 use super::spec::{Spec, TooFast};
+use super::subject::{self, Named, SubjectError};
 use super::tokens::Tokens;
 
 /// A limit, with what it charges worked out.
 pub(super) struct Limit {
+    /// Among all limits, as the config has them.
+    pub(super) place: u16,
     scope: Scope,
     key: Key,
-    cost: u32,
+    pub(super) cost: u32,
     hash: Hash,
     rungs: Vec<(Rung, Hash)>,
     rate: Option<ByPlan<Vec<Holding>>>,
@@ -37,8 +41,47 @@ pub(super) struct Limit {
 /// A bound with the number of its item.
 #[derive(Clone, Copy)]
 pub(super) struct Holding {
-    item: u16,
-    bound: Bound,
+    pub(super) item: u16,
+    pub(super) bound: Bound,
+}
+
+/// A counter as operators name it.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) text: &'a str,
+    /// Of a wider prefix, by its bits.
+    pub(super) bits: Option<u8>,
+    pub(super) identity: &'a Identity,
+    pub(super) overrides: Option<&'a Overrides>,
+    pub(super) now: Utc,
+    pub(super) seed: &'a Seed,
+}
+
+/// What one key holds.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    pub(super) rate: Option<Holding>,
+    pub(super) quota: Option<Holding>,
+    pub(super) slots: Option<Holding>,
+    is_overridden: bool,
+}
+
+impl Own {
+    /// By what the limit is told.
+    pub(super) fn first(self) -> Option<Holding> {
+        self.rate.or(self.quota).or(self.slots)
+    }
+
+    /// The same with what an operator set. A rate in the place of the limit's own is the key's alone, so
+    /// that wider prefixes don't count it.
+    pub(super) fn with(self, set: Option<&Override>, now: Utc) -> Self {
+        match (self.rate, set.and_then(|set| set.rate(now))) {
+            (Some(Holding { item, .. }), Some(rate)) => {
+                Self { rate: Some(Holding { item, bound: Bound::Rate(rate) }), is_overridden: true, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Tells a limit's counters apart: one hash is made for each key, and each kind of counter has its
@@ -153,8 +196,8 @@ impl Limit {
         };
         // A ban is told as its limit is, and bounds nothing itself.
         let ban = spec.ban.clone().map(|rule| (items.add((place, &spec), "", Bound::Slots(0), Prefix::Own).item, rule));
-        let Spec { scope, key, cost, count, tokens, .. } = spec;
-        Ok(Self { scope, key, cost, hash, rungs, rate, quota, slots, spend, count, tokens, ban })
+        let Spec { place, scope, key, cost, count, tokens, .. } = spec;
+        Ok(Self { place, scope, key, cost, hash, rungs, rate, quota, slots, spend, count, tokens, ban })
     }
 
     /// Adds what the limit charges for a request, if it is on it.
@@ -162,26 +205,42 @@ impl Limit {
         if !self.scope.covers(occasion) {
             return;
         }
-        let rate = self.rate.as_ref().and_then(|rate| rate.of(view.identity));
-        let quota = self.quota.as_ref().and_then(|quota| quota.of(view.identity));
-        let slots = self.slots.as_ref().and_then(|slots| slots.of(view.identity));
-        if rate.is_none() && quota.is_none() && slots.is_none() {
+        let own = self.own(view.identity);
+        let Some(first) = own.first() else { return };
+        let (key, addressed) = self.key.of(self.hash.clone(), ladder.own(view.client), view);
+        let set = view.overrides.and_then(|overrides| overrides.find(key));
+        if let Some(left) = set.and_then(|set| set.ban(view.now.utc)) {
+            charges.bar(Bar { item: first.item, left });
             return;
         }
-        let (key, addressed) = self.key.of(self.hash.clone(), ladder.own(view.client), view);
-        // What is the key's own comes first and together: its refusals lead to the key's ban.
+        let own = own.with(set, view.now.utc);
+        self.charge_own(own, key, |bound| self.amount(bound, view), charges);
+        if own.is_overridden || addressed == Addressed::No {
+            return;
+        }
+        let wider = self.rate.as_ref().and_then(|rate| rate.of(view.identity)).map_or(&[][..], Vec::as_slice);
+        for (holding, (rung, hash)) in wider.iter().skip(1).zip(&self.rungs) {
+            if let Some(prefix) = rung.of(view.client) {
+                let key = self.key.of(hash.clone(), prefix, view).0;
+                self.push(*holding, key, self.amount(holding.bound, view), charges);
+            }
+        }
+    }
+
+    /// What the limit charges one key, and nobody wider.
+    fn charge_own(&self, own: Own, key: KeyHash, amount: impl Fn(Bound) -> u32, charges: &mut Charges) {
+        // It comes first and together: its refusals lead to the key's ban.
         let first = charges.list.len();
-        let holdings = rate.map(Vec::as_slice);
-        if let Some([own, ..]) = holdings {
-            self.push(*own, key.of_kind(kind::RATE), view, charges);
+        if let Some(rate) = own.rate {
+            self.push(rate, key.of_kind(kind::RATE), amount(rate.bound), charges);
         }
-        if let Some(quota) = quota {
-            self.push(*quota, key.of_kind(kind::QUOTA), view, charges);
+        if let Some(quota) = own.quota {
+            self.push(quota, key.of_kind(kind::QUOTA), amount(quota.bound), charges);
         }
-        if let Some(Holding { item, bound }) = slots {
+        if let Some(Holding { item, bound }) = own.slots {
             // A request takes one slot, whatever it costs otherwise.
             let key = key.of_kind(kind::SLOTS);
-            charges.push(Charge { item: *item, key, bound: *bound, amount: 1, spend: Spend::Now });
+            charges.push(Charge { item, key, bound, amount: 1, spend: Spend::Now });
         }
         if let Some((item, rule)) = &self.ban {
             let place = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
@@ -189,12 +248,46 @@ impl Limit {
             let key = key.of_kind(kind::BAN);
             charges.ban(Ban { item: *item, key, first, end, rule: rule.clone() });
         }
-        if let (Some([_, wider @ ..]), Addressed::Yes) = (holdings, addressed) {
-            for (holding, (rung, hash)) in wider.iter().zip(&self.rungs) {
-                if let Some(prefix) = rung.of(view.client) {
-                    self.push(*holding, self.key.of(hash.clone(), prefix, view).0, view, charges);
-                }
+    }
+
+    /// The rung of a limit that counts prefixes of so many bits.
+    pub(super) fn rung(&self, bits: u8) -> Option<usize> {
+        let rate = self.rate.as_ref()?;
+        let is_counted = rate.values().any(|holdings| holdings.len() > 1);
+        self.rungs.iter().position(|(rung, _)| rung.bits == bits).filter(|_| is_counted)
+    }
+
+    /// What the limit charges the counter that a text names.
+    pub(super) fn look(
+        &self,
+        subject: &Subject<'_>,
+        ladder: &Ladder,
+        charges: &mut Charges,
+    ) -> Result<Named, SubjectError> {
+        let Subject { text, bits, identity, overrides, now, seed } = *subject;
+        let cost = |_| self.tokens.map_or(self.cost, |_| 1);
+        let wider = bits.and_then(|bits| self.rung(bits));
+        if let Some((place, (rung, hash))) = wider.and_then(|place| Some((place, self.rungs.get(place)?))) {
+            let named = subject::read(&self.key, hash.clone(), text, seed, |client| rung.of(client))?;
+            let holdings = self.rate.as_ref().and_then(|rate| rate.of(identity));
+            if let Some(holding) = holdings.and_then(|holdings| holdings.get(place + 1)) {
+                self.push(*holding, named.hash, cost(holding.bound), charges);
             }
+            return Ok(named);
+        }
+        let named = subject::read(&self.key, self.hash.clone(), text, seed, |client| Some(ladder.own(client)))?;
+        let set = overrides.and_then(|overrides| overrides.find(named.hash));
+        self.charge_own(self.own(identity).with(set, now), named.hash, cost, charges);
+        Ok(named)
+    }
+
+    fn own(&self, identity: &Identity) -> Own {
+        let rate = self.rate.as_ref().and_then(|rate| rate.of(identity));
+        Own {
+            rate: rate.and_then(|rate| rate.first()).copied(),
+            quota: self.quota.as_ref().and_then(|quota| quota.of(identity)).copied(),
+            slots: self.slots.as_ref().and_then(|slots| slots.of(identity)).copied(),
+            is_overridden: false,
         }
     }
 
@@ -221,12 +314,11 @@ impl Limit {
             Bound::Quota(quota) => quota.count(),
             Bound::Slots(_) => 1,
         };
-        self.tokens.map_or(self.cost, |tokens| tokens.estimate(view).min(most))
+        self.tokens.map_or(self.cost, |tokens| tokens.estimate(view)).min(most)
     }
 
-    fn push(&self, holding: Holding, key: KeyHash, view: &View<'_>, charges: &mut Charges) {
+    fn push(&self, holding: Holding, key: KeyHash, amount: u32, charges: &mut Charges) {
         let Holding { item, bound } = holding;
-        let amount = self.amount(bound, view);
         charges.push(Charge { item, key, bound, amount, spend: self.spend });
     }
 }

@@ -9,17 +9,20 @@ use palisade_core::charge::{Fit, Standoff};
 use palisade_core::decision::Facts;
 use palisade_core::policy::Settlement;
 use palisade_core::{
-    Bound, Charge, Charges, Decision, Effects, Item, Meter, Mode, Reason, Refusal, ResponseView, Said, Shown, Tally,
-    Target, Verdict, Verdicts, View,
+    Bound, Charge, Charges, Decision, Effects, Item, Meter, Mode, Reason, Refusal, ResponseView, Said, Shown, Stage,
+    Tally, Target, Verdict, Verdicts, View,
 };
 
 use super::ladder::Ladder;
-use super::limit::{Items, Limit, Prefix};
+use super::limit::{Items, Limit, Prefix, Subject};
 use super::scope::Occasion;
+use super::subject::{Named, SubjectError};
 use crate::inbound::MethodOverride;
 
 /// The limits of one stage and mode.
 pub(super) struct Limits {
+    pub(super) stage: Stage,
+    pub(super) mode: Mode,
     pub(super) limits: Vec<Limit>,
     pub(super) items: Items,
     pub(super) ladder: Ladder,
@@ -35,6 +38,23 @@ struct Refused<'a> {
 }
 
 impl Limits {
+    /// Whether a limit counts prefixes of so many bits beside its keys.
+    pub(super) fn has_rung(&self, place: usize, bits: u8) -> bool {
+        self.limits.get(place).is_some_and(|limit| limit.rung(bits).is_some())
+    }
+
+    /// What a limit charges the counter that a text names, and what a request costs.
+    pub(super) fn look(
+        &self,
+        place: usize,
+        subject: &Subject<'_>,
+        charges: &mut Charges,
+    ) -> Result<(Named, u32), SubjectError> {
+        // The roster has it from here.
+        let limit = self.limits.get(place).ok_or_else(SubjectError::default)?;
+        Ok((limit.look(subject, &self.ladder, charges)?, limit.cost))
+    }
+
     /// What refused, in the order of the config. A ban stands for its limit's own refusals.
     fn refused<'a>(&'a self, charges: &Charges, verdicts: &Verdicts) -> Vec<Refused<'a>> {
         let mut refused = Vec::new();
@@ -71,6 +91,11 @@ impl Meter for Limits {
     }
 
     fn decide(&self, _view: &View<'_>, charges: &Charges, verdicts: &Verdicts) -> Decision {
+        if let Some(bar) = charges.bar {
+            let violated = self.items.find(bar.item).map(|(item, _)| item.limit.clone()).into_iter().collect();
+            let refusal = Refusal::new(Reason::LimitsBanned).retry_after(bar.left);
+            return Decision::Refuse(Refusal { violated, ..refusal });
+        }
         if charges.is_too_much() {
             return Decision::Refuse(Refusal::new(Reason::LimitsUnavailable).retry_after(Duration::from_secs(1)));
         }
@@ -96,6 +121,11 @@ impl Meter for Limits {
     }
 
     fn tell(&self, mode: Mode, charges: &Charges, verdicts: &Verdicts, tallies: &mut Vec<Tally>) {
+        if let Some(bar) = charges.bar {
+            let item = self.items.find(bar.item).map(|(item, _)| item.clone());
+            let told = |item| Tally { item, mode, said: Said::Refuse, remaining: 0, next_unit: Some(bar.left) };
+            tallies.extend(item.map(told));
+        }
         let admit = verdicts.admit();
         for (place, (charge, verdict)) in charges.list.iter().zip(&verdicts.list).enumerate() {
             let Some((item, prefix)) = self.items.find(charge.item) else { continue };
@@ -113,7 +143,13 @@ impl Meter for Limits {
             // A wider prefix is nobody's business unless it refuses.
             if prefix == Prefix::Own || said == Said::Refuse {
                 let Verdict { remaining, next_unit, .. } = *verdict;
-                tallies.push(Tally { item: item.clone(), mode, said, remaining, next_unit });
+                let item = if item.bound == charge.bound {
+                    item.clone()
+                } else {
+                    // An operator set another rate.
+                    Arc::new(Item { bound: charge.bound, ..Item::clone(item) })
+                };
+                tallies.push(Tally { item, mode, said, remaining, next_unit });
             }
         }
     }

@@ -74,6 +74,14 @@ impl<T> ByPlan<T> {
         self.kind == Kind::Plans
     }
 
+    /// Every plan's value, or the one for everybody.
+    pub(super) fn each(&self) -> Vec<(Option<&str>, Option<&T>)> {
+        match self.kind {
+            Kind::Everybody => vec![(None, self.others.as_ref())],
+            Kind::Plans => self.entries.iter().map(|(plan, value)| (Some(&**plan), value.as_ref())).collect(),
+        }
+    }
+
     /// Every value.
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         let entries = self.entries.iter().filter_map(|(_, value)| value.as_ref());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_core::charge::{BanRule, Outage};
-use palisade_core::{Mode, Policy, Question, Quota, Rate, Stage, Target};
+use palisade_core::{Bound, Mode, Policy, Question, Quota, Rate, Stage, Target};
 
 use super::Style;
 use super::announce::Announce;
@@ -16,6 +16,7 @@ use super::ladder::Ladder;
 use super::limit::{Items, Limit};
 use super::meter::Limits;
 use super::plan::ByPlan;
+use super::roster::Roster;
 use super::scope::Scope;
 use super::tokens::{self, Estimates, Reserve, Tokens};
 use crate::inbound::MethodOverride;
@@ -121,6 +122,17 @@ impl Spec {
         }
     }
 
+    /// How much it admits: for everybody, or for each plan.
+    pub(super) fn bounds(&self) -> Vec<(Option<Box<str>>, Bound)> {
+        fn each<T: Copy>(by_plan: Option<&ByPlan<T>>, bound: fn(T) -> Bound) -> Vec<(Option<Box<str>>, Bound)> {
+            let each = by_plan.map(ByPlan::each).unwrap_or_default();
+            each.into_iter().filter_map(|(plan, value)| Some((plan.map(Box::from), bound(*value?)))).collect()
+        }
+        let rates = each(self.rate.as_ref(), Bound::Rate);
+        let quotas = each(self.quota.as_ref(), Bound::Quota);
+        [rates, quotas, each(self.concurrent.as_ref(), Bound::Slots)].concat()
+    }
+
     /// A flood must not pay for signatures, sessions or bodies, so limits that need only the head are
     /// asked first.
     pub fn stage(&self) -> Stage {
@@ -132,12 +144,13 @@ impl Spec {
 }
 
 /// The questions of all limits, in the order in which they were written: for each stage one of those
-/// that are enforced and one of those that are only reported, and what clients are told.
+/// that are enforced and one of those that are only reported, and what clients are told. Beside them
+/// the limits by their names.
 ///
 /// # Errors
 ///
 /// A limit that can't be counted.
-pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>, TooFast> {
+pub fn build(specs: &[Spec], settings: &Settings) -> Result<(Vec<Question>, Roster), TooFast> {
     let Settings { ladder, style, overrides, seed, place } = settings;
     let exempt: Arc<[Target]> = specs
         .iter()
@@ -147,7 +160,7 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
         })
         .collect();
     let question = |stage, mode, policy| Question { name: "limits", stage, mode, place: place.clone(), policy };
-    let mut questions = Vec::new();
+    let (mut questions, mut meters) = (Vec::new(), Vec::new());
     let mut is_enforced = false;
     for stage in [Stage::Shed, Stage::Quota] {
         for mode in [Mode::Enforce, Mode::Report] {
@@ -177,14 +190,16 @@ pub fn questions(specs: Vec<Spec>, settings: &Settings) -> Result<Vec<Question>,
             }
             is_enforced |= mode == Mode::Enforce;
             let (ladder, exempt, overrides) = (ladder.clone(), exempt.clone(), *overrides);
-            let meter = Limits { limits, items, ladder, exempt, overrides };
-            questions.push(question(stage, mode, Policy::Meter(Arc::new(meter))));
+            let meter = Arc::new(Limits { stage, mode, limits, items, ladder, exempt, overrides });
+            meters.push(meter.clone());
+            questions.push(question(stage, mode, Policy::Meter(meter)));
         }
     }
     if is_enforced && *style != Style::Off {
         questions.push(question(Stage::Dress, Mode::Enforce, Policy::Dress(Arc::new(Announce::new(*style)))));
     }
-    Ok(questions)
+    let roster = Roster::new(&meters, specs, *seed);
+    Ok((questions, roster))
 }
 
 /// What is to be read of bodies for these limits; `None`: nothing is.

@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics, kept traces and reload, for operators and scrapers.
+//! The admin listener: health, metrics, kept traces, limits and reload, for operators and scrapers.
 //!
 //! It has its own socket and runs on the runtime for everything slow, so neither a flood of
 //! requests to the application nor a slow scrape touches the other. It is bound to loopback only,
@@ -7,22 +7,28 @@
 //! anything.
 
 mod caller;
+mod limits;
 mod serve;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use palisade_core::{Reason, Refusal, RequestId};
 use palisade_policy::host::Authority;
 use palisade_telemetry::metrics::Connections;
 use palisade_telemetry::{Format, Gauges, Telemetry};
 use palisade_tower::{clock, render};
+use tokio::time::timeout;
 
+use crate::desk::Desk;
 use crate::health::{self, Answer, Audience, Conditions};
 
 pub use serve::CONNECTIONS_MAX;
@@ -31,6 +37,7 @@ pub use serve::CONNECTIONS_MAX;
 pub struct Admin {
     hosts: Vec<Authority>,
     telemetry: Arc<Telemetry>,
+    desk: Desk,
     ask: Ask,
     connections: ConnectionCounts,
     requests: AtomicU64,
@@ -66,18 +73,24 @@ GET  /startupz                   whether it has started
 GET  /metrics                    Prometheus or OpenMetrics
 GET  /api/v1/traces/<trace id>   a kept trace
 POST /api/v1/reload              reads the config again
+GET  /api/v1/limits              all limits; /<limit>: one; /<limit>/<key>: how a key stands
+PUT  /api/v1/limits/<limit>/<key>    sets a rate or a ban for a key
+DELETE /api/v1/limits/<limit>/<key>  forgets what a key has spent, and its ban
 ";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
     /// A listener that answers to loopback names and `hosts`.
-    pub fn new(hosts: Vec<Authority>, telemetry: Arc<Telemetry>, ask: Ask) -> Self {
-        Self { hosts, telemetry, ask, connections: ConnectionCounts::default(), requests: AtomicU64::new(0) }
+    pub(crate) fn new(hosts: Vec<Authority>, telemetry: Arc<Telemetry>, desk: Desk, ask: Ask) -> Self {
+        Self { hosts, telemetry, desk, ask, connections: ConnectionCounts::default(), requests: AtomicU64::new(0) }
     }
 
-    /// Answers one request. Its body is never looked at.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Bytes> {
+    /// Answers one request.
+    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<Bytes>
+    where
+        B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
+    {
         let mut response = match self.decide(request).await {
             Ok(response) => response,
             Err(refusal) => {
@@ -85,7 +98,7 @@ impl Admin {
                 // in the process is enough.
                 let number = self.requests.fetch_add(1, Ordering::Relaxed);
                 let id = RequestId::new(clock::now().utc, number.into());
-                render::refusal(&refusal, id, render::Audience::Program)
+                render::refusal(&refusal, id, render::Audience::Operator)
             }
         };
         for (name, value) in health::HEAD {
@@ -94,7 +107,12 @@ impl Admin {
         response
     }
 
-    async fn decide<B>(&self, request: &Request<B>) -> Result<Response<Bytes>, Box<Refusal>> {
+    async fn decide<B>(&self, request: Request<B>) -> Result<Response<Bytes>, Box<Refusal>>
+    where
+        B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
+    {
+        let (parts, content) = request.into_parts();
+        let request = &Request::from_parts(parts, ());
         let path = request.uri().path().trim_start_matches('/');
         // Orchestrators ask these under whatever address the machine has.
         if !matches!(path, "livez" | "readyz" | "startupz") {
@@ -104,6 +122,14 @@ impl Admin {
             allow(request.method(), &[Method::POST], "POST")?;
             caller::check_origin(request).map_err(refuse)?;
             return Ok((self.ask.reload)().await);
+        }
+        if let Some(rest) = path.strip_prefix("api/v1/limits").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
+            if is_change {
+                caller::check_origin(request).map_err(refuse)?;
+            }
+            let content = if is_change { read(content).await? } else { Bytes::new() };
+            return limits::answer(&self.desk, request.method(), rest, request.uri().query(), &content).await;
         }
         allow(request.method(), &[Method::GET, Method::HEAD], "GET, HEAD")?;
         self.show(path, request)
@@ -147,6 +173,24 @@ impl Admin {
 
 fn refuse(reason: Reason) -> Box<Refusal> {
     Box::new(Refusal::new(reason))
+}
+
+/// The longest body of a change, and how long it may take to come.
+const CONTENT_BYTES_MAX: usize = 16 << 10;
+const CONTENT_TIME: Duration = Duration::from_secs(5);
+
+/// Reads what is to be changed.
+async fn read<B>(content: B) -> Result<Bytes, Box<Refusal>>
+where
+    B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
+{
+    let whole = Limited::new(content, CONTENT_BYTES_MAX).collect();
+    match timeout(CONTENT_TIME, whole).await {
+        Ok(Ok(content)) => Ok(content.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refuse(Reason::HttpBodyTooLarge)),
+        Ok(Err(_)) => Err(refuse(Reason::HttpMalformed)),
+        Err(_) => Err(refuse(Reason::HttpMalformed)),
+    }
 }
 
 fn allow(method: &Method, allowed: &[Method], field: &'static str) -> Result<(), Box<Refusal>> {

@@ -66,7 +66,7 @@ impl Admin {
         self.connections.open.fetch_add(1, Ordering::Relaxed);
         let _open = Open(self);
         let service = service_fn(async |request| {
-            let (head, body) = self.answer(&request).await.into_parts();
+            let (head, body) = self.answer(request).await.into_parts();
             Ok::<_, std::convert::Infallible>(http::Response::from_parts(head, Full::<Bytes>::new(body)))
         });
         let mut builder = Builder::new();

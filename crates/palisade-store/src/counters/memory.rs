@@ -19,6 +19,7 @@ use palisade_core::{Charge, Charges, KeyHash, Monotonic, Now, Verdict, Verdicts}
 
 use super::beside::Beside;
 use super::bucket::{Bucket, CELLS, Placed, WORDS};
+use crate::overrides::Current;
 
 /// A power of two, so that a stripe is some bits of the hash.
 const STRIPES: usize = 256;
@@ -29,6 +30,7 @@ const BUCKET_BYTES: usize = WORDS * size_of::<u64>();
 pub struct Table {
     stripes: Box<[Stripe]>,
     buckets_per_stripe: u64,
+    overrides: Current,
 }
 
 /// Aligned so that two locks never share a line of cache.
@@ -82,7 +84,7 @@ impl Table {
         let buckets = size.bytes() / (STRIPES * BUCKET_BYTES) as u64;
         let words = usize::try_from(buckets).unwrap_or(usize::MAX).saturating_mul(WORDS);
         let stripes = (0..STRIPES).map(|_| Stripe(Mutex::new(Cells::new(words)))).collect();
-        Self { stripes, buckets_per_stripe: buckets }
+        Self { stripes, buckets_per_stripe: buckets, overrides: Current::default() }
     }
 
     /// Makes all of `charges`, or none of them. Never waits for anything but another such step.
@@ -170,6 +172,11 @@ impl Table {
                 cells.beside.pardon(place.key);
             }
         }
+    }
+
+    /// What operators set beside the counters.
+    pub fn overrides(&self) -> &Current {
+        &self.overrides
     }
 
     /// How full the table is.

@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use palisade_core::{Charge, Charges, Item, Monotonic, Now, Verdicts};
+use palisade_core::overrides::TooMany;
+use palisade_core::{Charge, Charges, Item, KeyHash, Monotonic, Now, Override, Overrides, Utc, Verdicts};
 
 use self::redis::{Miss, Redis};
+use crate::overrides::{TEXT_BYTES_MAX, to_text};
 
 /// Where counters live.
 #[derive(Debug)]
@@ -110,6 +112,14 @@ pub struct Inspected {
 }
 
 impl Counters {
+    /// What they are kept in, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::Redis(_) => "redis",
+        }
+    }
+
     /// Makes all of the charges, or none of them.
     pub fn take(&self, ask: &Ask<'_>, verdicts: &mut Verdicts) -> Taken {
         match self {
@@ -162,6 +172,27 @@ impl Counters {
         }
     }
 
+    /// Sets something for a key, or with `None` nothing any more. It holds at once here, and within two
+    /// seconds on gateways that share the store.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing has changed.
+    pub async fn set_override(&self, key: KeyHash, set: Option<Override>, now: Utc) -> Result<(), OverrideError> {
+        if set.as_ref().is_some_and(|set| to_text(set).len() > TEXT_BYTES_MAX) {
+            return Err(OverrideError::TooLong);
+        }
+        let current = self.table().overrides();
+        let mut overrides = Overrides::clone(&current.all());
+        overrides.set(key, set.clone(), now)?;
+        match self {
+            Self::Memory(_) => {}
+            Self::Redis(redis) => redis.keep_override(key, set.as_ref()).await?,
+        }
+        current.replace(overrides);
+        Ok(())
+    }
+
     /// The table in this process: all counters, or those that stand in for a store that is away.
     pub fn table(&self) -> &memory::Table {
         match self {
@@ -169,6 +200,20 @@ impl Counters {
             Self::Redis(redis) => redis.table(),
         }
     }
+}
+
+/// Why nothing was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OverrideError {
+    /// There are too many.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// Its limit and key are too long to be kept.
+    #[error("limit and key are too long to be kept")]
+    TooLong,
+    /// The store did not keep it.
+    #[error(transparent)]
+    Store(#[from] Miss),
 }
 
 impl Default for Patience {

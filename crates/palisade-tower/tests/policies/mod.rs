@@ -120,6 +120,7 @@ fn view<'a>(request: &'a Request<()>, path: &'a Path<'a>, route: &'a Route) -> V
         request_id: &ID,
         facts: &NONE,
         limits: &[],
+        overrides: None,
         now: clock::now(),
     }
 }

@@ -131,7 +131,7 @@ impl Examination for Reading {
 }
 
 /// The hash of a value, so that blanks around it and its case make no other account.
-fn fact(name: &Arc<str>, value: &str, seed: &Seed) -> Option<Fact> {
+pub(super) fn fact(name: &Arc<str>, value: &str, seed: &Seed) -> Option<Fact> {
     let value = value.trim_matches(|char: char| char.is_ascii_whitespace()).to_lowercase();
     if value.is_empty() || value.len() > VALUE_BYTES_MAX {
         return None;

@@ -6,7 +6,7 @@ use palisade_core::charge::{Outage, TableSize};
 use palisade_core::config::{Code, Name, Named, OrOff, Place, Problem, Problems, Setting, Whole};
 use palisade_core::{Mode, Question, Rate};
 
-use super::super::{ByPlan, Key, Ladder, Part, Reserve, Scope, Settings, Spec, Tokens, questions};
+use super::super::{ByPlan, Key, Ladder, Part, Reserve, Roster, Scope, Settings, Spec, Tokens, build};
 use super::exempt::{ExemptTarget, Per, RawExemption};
 use super::{RawCost, RawLimit, RawLimits, RawReserve, checks};
 use crate::Context;
@@ -18,6 +18,8 @@ use crate::inbound::MethodOverride;
 pub struct Compiled {
     /// The questions.
     pub questions: Vec<Question>,
+    /// The limits by their names.
+    pub roster: Roster,
     /// How large the table of counters is.
     pub table: TableSize,
     /// How long a request may wait for a store of counters that is elsewhere.
@@ -98,10 +100,11 @@ pub fn compile(
     let place = written.map_or_else(|| "default".into(), |place| context.describe(&place));
     let settings = Settings { ladder, style: headers.value, overrides, seed: context.seed, place };
     // There are at most 64.
-    let specs = (0..).zip(placed).map(|(place, placed)| Spec { place, ..placed.spec }).collect();
+    let specs: Vec<_> = (0..).zip(placed).map(|(place, placed)| Spec { place, ..placed.spec }).collect();
     // What is too fast was reported with its place.
     let deadline = store_deadline.value.get();
-    Compiled { questions: questions(specs, &settings).unwrap_or_default(), table, deadline }
+    let (questions, roster) = build(&specs, &settings).unwrap_or_default();
+    Compiled { questions, roster, table, deadline }
 }
 
 /// What the table's own limits have in common.

@@ -4,6 +4,7 @@ mod announce;
 mod answers;
 mod compile;
 mod decide;
+mod roster;
 mod scope;
 
 use std::collections::HashMap;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use palisade_core::Utc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{Connected, connect};
 use super::figures::Evicts;
 use super::link::Link;
 use super::miss::Miss;
+use super::overrides::CHANGED;
 use super::resp::{Command, Reply};
 use super::scripts::{Request, Scripts};
 use super::{Known, Redis};
@@ -61,14 +63,19 @@ impl Redis {
         let (mut present, mut renewed) = (None::<Instant>, Instant::now());
         let mut silent = 0;
         let mut asked = None;
+        let mut known = None;
         loop {
             let is_due = present.is_none_or(|present| present.elapsed() >= PRESENCE);
             if is_due || self.breaker.ask().is_err() {
                 match self.tell_presence(link, scripts).await {
-                    Ok(gateways) => {
+                    Ok(Present { gateways, changed }) => {
                         self.breaker.success();
                         self.gateways.store(gateways.max(1), Ordering::Relaxed);
                         (present, silent) = (Some(Instant::now()), 0);
+                        // Until they are read the last known ones hold.
+                        if known.as_ref() != Some(&changed) && self.learn_overrides(link, utc()).await.is_ok() {
+                            known = Some(changed);
+                        }
                     }
                     Err(miss) => {
                         self.figures.missed(miss);
@@ -94,14 +101,18 @@ impl Redis {
         }
     }
 
-    async fn tell_presence(&self, link: &Link, scripts: &Scripts) -> Result<u32, Miss> {
-        let mut request = Request { keys: vec![GATEWAYS.into()], ..Request::default() };
+    async fn tell_presence(&self, link: &Link, scripts: &Scripts) -> Result<Present, Miss> {
+        let mut request = Request { keys: vec![GATEWAYS.into(), CHANGED.into()], ..Request::default() };
         request.arguments.push(self.name.as_bytes());
         request.arguments.number(GONE_MS);
         let reply = timeout(self.deadline, scripts.presence.run(link, &request)).await.unwrap_or(Err(Miss::Timeout))?;
-        match reply {
-            Reply::Number(count) => u32::try_from(count).map_err(|_| Miss::Garbled),
-            Reply::Text(_) | Reply::Error(_) | Reply::Nil | Reply::List(_) => Err(Miss::Garbled),
+        let Reply::List(list) = reply else { return Err(Miss::of(&reply)) };
+        match &*list {
+            [Reply::Number(count), Reply::Text(changed)] => {
+                let gateways = u32::try_from(*count).map_err(|_| Miss::Garbled)?;
+                Ok(Present { gateways, changed: changed.clone() })
+            }
+            _ => Err(Miss::Garbled),
         }
     }
 
@@ -121,6 +132,18 @@ impl Redis {
     fn known(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// What a gateway learns when it tells that it is there.
+struct Present {
+    gateways: u32,
+    /// Which change of overrides was the last.
+    changed: Box<[u8]>,
+}
+
+fn utc() -> Utc {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Utc::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// 250 ms, a fifth more or less: gateways that lost the server together don't come back together.

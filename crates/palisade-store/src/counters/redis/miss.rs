@@ -1,6 +1,6 @@
 //! Why the shared store did not say.
 
-use super::resp::Garbled;
+use super::resp::{Garbled, Reply};
 
 /// Why the shared store did not say. The word is the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,14 @@ impl Miss {
             Self::Error => "error",
             Self::Garbled => "garbled",
             Self::Open => "open",
+        }
+    }
+
+    /// What a reply means that isn't the one that was asked for.
+    pub(super) fn of(reply: &Reply) -> Self {
+        match reply {
+            Reply::Error(text) => Self::of_error(text),
+            Reply::Number(_) | Reply::Text(_) | Reply::Nil | Reply::List(_) => Self::Garbled,
         }
     }
 

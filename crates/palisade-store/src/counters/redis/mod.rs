@@ -20,6 +20,7 @@ mod link;
 mod memo;
 mod miss;
 mod outage;
+mod overrides;
 mod request;
 mod resp;
 mod scripts;

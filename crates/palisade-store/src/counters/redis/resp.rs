@@ -4,6 +4,7 @@
 //! is no reply ends the connection.
 
 use bytes::{Buf as _, BytesMut};
+use palisade_core::overrides::OVERRIDES_MAX;
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +25,14 @@ pub(super) enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Garbled;
 
-/// The longest reply: `INFO` is a few kilobytes, a step's verdicts are fewer.
-pub(super) const REPLY_BYTES_MAX: usize = 64 << 10;
+/// The longest reply: as many overrides as there may be. `INFO` is a few kilobytes, a
+/// step's verdicts are fewer.
+pub(super) const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// The longest line: an error may quote a whole command.
 const LINE_BYTES_MAX: usize = 4 << 10;
-/// Four numbers for each of 128 charges, two for each of 16 bans, and three.
-const LIST_MAX: usize = 1_024;
+/// As many overrides as there may be, with their keys. A step's verdicts are hundreds of numbers.
+const LIST_MAX: usize = 2 * OVERRIDES_MAX;
 /// Lists in lists, of which no script makes any.
 const DEPTH_MAX: usize = 4;
 
@@ -197,8 +199,8 @@ mod tests {
             ":\r\n",
             ":9223372036854775808\r\n",
             "$-2\r\n",
-            "$65537\r\n",
-            "*1025\r\n",
+            "$16777217\r\n",
+            "*20001\r\n",
             "$1\r\nabc\r\n",
             &deep,
             &long,

@@ -1,0 +1,103 @@
+//! What operators set for single keys, as requests see it and as it is kept.
+//!
+//! Requests look at a snapshot, which is swapped whole. There is none while nothing is set, so that
+//! nothing is paid for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use palisade_core::config::Text as _;
+use palisade_core::overrides::Until;
+use palisade_core::{Override, Overrides, Rate, Utc};
+use serde_json::{Value, json};
+
+/// What is set now.
+#[derive(Debug, Default)]
+pub struct Current {
+    overrides: RwLock<Arc<Overrides>>,
+    /// Read first: mostly nothing is set.
+    is_set: AtomicBool,
+}
+
+impl Current {
+    /// What is set, if anything is.
+    pub fn load(&self) -> Option<Arc<Overrides>> {
+        self.is_set.load(Ordering::Acquire).then(|| self.all())
+    }
+
+    /// What is set.
+    pub fn all(&self) -> Arc<Overrides> {
+        self.overrides.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets something else.
+    pub fn replace(&self, overrides: Overrides) {
+        let is_set = !overrides.is_empty();
+        *self.overrides.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(overrides);
+        self.is_set.store(is_set, Ordering::Release);
+    }
+}
+
+/// The longest override as it is kept: ten thousand of them are read at once.
+pub const TEXT_BYTES_MAX: usize = 1_500;
+
+/// An override as stores keep it.
+pub fn to_text(set: &Override) -> String {
+    let Override { limit, key, rate, ban } = set;
+    let seconds = |end: Utc| end.as_nanos().div_ceil(SECOND_NS);
+    json!({
+        "limit": limit,
+        "key": key,
+        "rate": rate.map(|rate| rate.value.to_string()),
+        "rate_end": rate.map(|rate| seconds(rate.end)),
+        "ban_end": ban.map(|ban| seconds(ban.end)),
+    })
+    .to_string()
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// An override as it was kept; `None` if it is none.
+pub fn from_text(text: &str) -> Option<Override> {
+    let kept: Value = serde_json::from_str(text).ok()?;
+    let word = |name: &str| kept.get(name)?.as_str().map(Box::from);
+    let end = |name: &str| Some(Utc::from_nanos(kept.get(name)?.as_u64()?.saturating_mul(SECOND_NS)));
+    let rate = word("rate").and_then(|rate| Rate::parse(&rate).ok()).zip(end("rate_end"));
+    Some(Override {
+        limit: word("limit")?,
+        key: word("key")?,
+        rate: rate.map(|(value, end)| Until { value, end }),
+        ban: end("ban_end").map(|end| Until { value: (), end }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_core::KeyHash;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_reads_the_same() {
+        let end = |seconds| Utc::from_nanos(seconds * SECOND_NS);
+        let rate = Until { value: Rate::parse("60/m burst 10").unwrap(), end: end(5) };
+        let ban = Until { value: (), end: end(7) };
+        let none = Override { limit: "api".into(), key: "user:a\"b".into(), rate: None, ban: None };
+        for set in [Override { rate: Some(rate), ..none.clone() }, Override { ban: Some(ban), ..none.clone() }, none] {
+            assert_eq!(from_text(&to_text(&set)), Some(set));
+        }
+        for text in ["", "[]", "{}", "{\"limit\":1,\"key\":2}"] {
+            assert_eq!(from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_while_nothing_is_set() {
+        let current = Current::default();
+        assert_eq!(current.load(), None);
+        current.replace([(KeyHash(1), Override::default())].into_iter().collect());
+        assert_eq!(current.load().unwrap().len(), 1);
+        current.replace(Overrides::default());
+        assert_eq!(current.load(), None);
+    }
+}
