@@ -1,5 +1,6 @@
 //! Limits at run time: how single keys stand, and what operators set for them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl Desk {
             self.counters.reset(&ask(&bans, now)).await.map_err(|miss| unavailable(&miss))?;
         }
         self.set(&look, change, now).await?;
-        self.tell("set", &look);
+        self.tell(&change.to_string(), &look);
         drop(turn);
         self.show(asked).await
     }
@@ -171,10 +172,24 @@ impl Desk {
         })
     }
 
-    fn tell(&self, action: &str, look: &Look) {
+    fn tell(&self, change: &str, look: &Look) {
         let fields =
-            [("action", Value::Text(action)), ("limit", Value::Text(&look.limit)), ("key", Value::Text(&look.key))];
+            [("limit", Value::Text(&look.limit)), ("key", Value::Text(&look.key)), ("change", Value::Text(change))];
         self.events.emit("limits.changed", &fields);
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.rate.map(|rate| match rate {
+            Some(rate) => format!("rate {rate} for {:?}", self.lasts),
+            None => "configured rate".to_owned(),
+        });
+        let ban = self.ban.map(|ban| match ban {
+            Some(lasts) => format!("ban for {lasts:?}"),
+            None => "no ban".to_owned(),
+        });
+        f.write_str(&rate.into_iter().chain(ban).collect::<Vec<_>>().join(", "))
     }
 }
 

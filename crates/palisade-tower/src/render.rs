@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn every_reason_renders_as_json_with_its_own_code() {
         for reason in Reason::ALL {
-            let text = problem(&Refusal::new(*reason), id());
+            let text = problem(&Refusal::new(*reason), None, id());
             assert!(text.contains(&format!("\"code\":\"{}\"", reason.code())), "{text}");
             assert_eq!(text.matches('{').count(), 1);
         }

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "palisade", version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  palisade demo\n  palisade run --upstream http://127.0.0.1:3000\n\n\
-    Exit codes: 0 good · 2 usage · 3 configuration invalid ·\n\
-    6 time limit reached · 130 interrupted")]
+    Exit codes: 0 good · 1 findings · 2 usage · 3 configuration invalid ·\n\
+    4 gateway not reachable · 6 time limit reached · 130 interrupted")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -42,6 +42,15 @@ pub(crate) enum Command {
         palisade explain http.unknown_host\n  palisade explain limits.per_ip\n\n\
         Exit codes: 0 explained · 2 nothing by that name · 3 configuration invalid")]
     Explain(Explain),
+    /// See and change limits of a running gateway.
+    ///
+    /// A key is written as the limit keeps its counters: ip:203.0.113.7, user:google:42, of several
+    /// parts with + between them, user:google:42+route:/api/chat. In the place of what a request does
+    /// not have stands its address. A wider prefix of addresses is a limit of its own, api/56.
+    #[command(after_help = "Examples:\n  palisade limit list\n  palisade limit show api ip:203.0.113.7\n  \
+        palisade limit set api user:google:42 6000/m --for 2h\n  palisade limit ban api ip:203.0.113.7 --for 24h\n\n\
+        Exit codes: 0 done · 1 refused by the gateway · 2 usage · 3 configuration invalid · 4 gateway not reachable")]
+    Limit(Limit),
     /// Print the JSON Schema of the configuration file, for editors.
     #[command(after_help = "Examples:\n  palisade schema > palisade.schema.json\n  palisade schema | head\n\n\
         Then begin palisade.toml with: #:schema ./palisade.schema.json\n\nExit codes: 0 printed")]
@@ -64,10 +73,10 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Source {
     /// The file; else PALISADE_CONFIG, ./palisade.toml, /etc/palisade/palisade.toml.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// The environment: overlays palisade.NAME.toml from the same directory; else PALISADE_ENV.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub(crate) env: Option<String>,
 }
 
@@ -116,6 +125,91 @@ pub(crate) struct Explain {
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Limit {
+    #[command(subcommand)]
+    pub(crate) action: LimitAction,
+    /// The gateway's admin listener; else the one of the configuration.
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) admin: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitAction {
+    /// List all limits.
+    #[command(after_help = "Examples:\n  palisade limit list\n  palisade limit list --format json")]
+    List,
+    /// Show how a key stands; changes nothing.
+    #[command(after_help = "Examples:\n  palisade limit show api ip:203.0.113.7\n  \
+        palisade limit show chat user:google:42 --plan pro")]
+    Show {
+        #[command(flatten)]
+        key: LimitKey,
+    },
+    /// Forget what a key has spent, and its ban. Slots in use stay.
+    #[command(after_help = "Examples:\n  palisade limit reset api user:google:42\n  \
+        palisade limit reset api/56 ip:2001:db8:1:2::1")]
+    Reset {
+        #[command(flatten)]
+        key: LimitKey,
+    },
+    /// Give a key another rate for a while.
+    #[command(after_help = "Examples:\n  palisade limit set api user:google:42 6000/m\n  \
+        palisade limit set api ip:203.0.113.7 '60/m burst 10' --for 2h")]
+    Set {
+        #[command(flatten)]
+        key: LimitKey,
+        /// The rate, as the configuration has it.
+        #[arg(value_name = "RATE")]
+        rate: String,
+        /// How long it counts.
+        #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+        lasts: String,
+    },
+    /// Give a key the configured rate again.
+    #[command(after_help = "Examples:\n  palisade limit unset api user:google:42\n  \
+        palisade limit unset api ip:203.0.113.7 --format json")]
+    Unset {
+        #[command(flatten)]
+        key: LimitKey,
+    },
+    /// Refuse a key whatever it asks, where the limit applies.
+    #[command(after_help = "Examples:\n  palisade limit ban api ip:203.0.113.7\n  \
+        palisade limit ban api user:google:42 --for 30d")]
+    Ban {
+        #[command(flatten)]
+        key: LimitKey,
+        /// How long.
+        #[arg(long = "for", value_name = "TIME", default_value = "24h")]
+        lasts: String,
+    },
+    /// End a key's ban, whoever began it.
+    #[command(after_help = "Examples:\n  palisade limit unban api ip:203.0.113.7\n  \
+        palisade limit unban api user:google:42")]
+    Unban {
+        #[command(flatten)]
+        key: LimitKey,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitKey {
+    /// The limit's name, as `palisade limit list` has it.
+    #[arg(value_name = "LIMIT")]
+    pub(crate) limit: String,
+    /// Whose counter: ip:203.0.113.7, user:google:42.
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    /// The plan of whoever has the key, where the limit differs by plan.
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<String>,
 }
 
 /// How a command prints.

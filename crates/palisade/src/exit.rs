@@ -8,10 +8,14 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done, and nothing found.
     Good = 0,
+    /// Something was found: the gateway refused.
+    Findings = 1,
     /// The command was called wrongly.
     Usage = 2,
     /// The configuration is invalid.
     Config = 3,
+    /// Who was asked can't be reached.
+    Unreachable = 4,
     /// The time limit was reached, and something was cut.
     TimeLimit = 6,
     /// Ended by a second signal, at once.

@@ -1,11 +1,13 @@
 //! The `palisade` command: from arguments to a command, and from its end to an exit code.
 
+mod admin;
 mod check;
 mod cli;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod explain;
+mod limit;
 mod print;
 mod run;
 mod source;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(demo)) => demo::run(&demo),
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Explain(explain)) => explain::run(&explain),
+        Some(Command::Limit(limit)) => limit::run(&limit),
         Some(Command::Schema) => print::out(&format!("{:#}\n", palisade_config::schema())),
         Some(Command::Completions { shell }) => print::completions(shell),
         Some(Command::Man) => print::man(),

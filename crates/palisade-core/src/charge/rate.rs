@@ -120,7 +120,7 @@ impl fmt::Display for Rate {
         let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
         let (number, unit) = units
             .into_iter()
-            .find(|(length, _)| seconds > 0 && seconds % length == 0)
+            .find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length))
             .map_or((seconds, "s"), |(length, unit)| (seconds / length, unit));
         write!(f, "{}/", self.count)?;
         if number != 1 {

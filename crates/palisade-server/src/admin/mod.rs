@@ -25,6 +25,7 @@ use palisade_core::{Reason, Refusal, RequestId};
 use palisade_policy::host::Authority;
 use palisade_telemetry::metrics::Connections;
 use palisade_telemetry::{Format, Gauges, Telemetry};
+use palisade_tower::transit::X_REQUEST_ID;
 use palisade_tower::{clock, render};
 use tokio::time::timeout;
 
@@ -98,7 +99,11 @@ impl Admin {
                 // in the process is enough.
                 let number = self.requests.fetch_add(1, Ordering::Relaxed);
                 let id = RequestId::new(clock::now().utc, number.into());
-                render::refusal(&refusal, id, render::Audience::Operator)
+                let mut response = render::refusal(&refusal, id, render::Audience::Operator);
+                if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+                    response.headers_mut().insert(X_REQUEST_ID, id);
+                }
+                response
             }
         };
         for (name, value) in health::HEAD {

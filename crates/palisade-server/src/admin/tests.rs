@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use palisade_core::Monotonic;
+use palisade_core::charge::TableSize;
+use palisade_policy::limits::Roster;
+use palisade_store::Counters;
+use palisade_store::counters::memory::Table;
 use palisade_telemetry::Settings;
 use palisade_telemetry::settings::{Access, Told};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,7 +34,9 @@ fn admin() -> Arc<Admin> {
         gauges: Box::new(Gauges::default),
         reload: Box::new(|| Box::pin(async { Response::new(Bytes::from_static(b"reloaded")) })),
     };
-    Arc::new(Admin::new(Vec::new(), Arc::new(telemetry), ask))
+    let counters = Arc::new(Counters::Memory(Table::new(TableSize::MIN)));
+    let desk = Desk::new(Roster::default, counters, telemetry.events());
+    Arc::new(Admin::new(Vec::new(), Arc::new(telemetry), desk, ask))
 }
 
 async fn start(admin: &Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) -> SocketAddr {

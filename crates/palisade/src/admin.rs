@@ -1,0 +1,172 @@
+//! Calls of a running gateway's admin API.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use palisade_config::{Inputs, Secrets, Seed};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::cli::Source;
+use crate::exit::Exit;
+use crate::source;
+
+/// How long a call may take: longer than the gateway waits for its store.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer: all limits with all their plans.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// A gateway's admin listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    /// `127.0.0.1:9901`
+    authority: String,
+}
+
+/// Why there is no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The address is none.
+    #[error("`{0}` is no address of an admin listener: write http://127.0.0.1:9901")]
+    Address(String),
+    /// The configuration has no admin listener.
+    #[error("the configuration says `[admin] listen = false`, so there is nobody to ask")]
+    NoListener,
+    /// The configuration can't be read.
+    #[error("the configuration is invalid, so nobody knows where the gateway is: say it with --admin URL")]
+    Config,
+    /// The gateway can't be reached, or is none.
+    #[error("no gateway answers at http://{authority}: {why}")]
+    Unreachable {
+        /// Where.
+        authority: String,
+        /// Why.
+        why: String,
+    },
+    /// It refused.
+    #[error("{code}: {detail}")]
+    Refused {
+        /// The reason's code.
+        code: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl CallError {
+    /// Says so to the person who typed the command.
+    pub(crate) fn complain(&self) -> Exit {
+        eprintln!("palisade: {self}");
+        match self {
+            Self::Refused { code, .. } => {
+                eprintln!("Try: palisade explain {code}");
+                Exit::Findings
+            }
+            Self::Unreachable { .. } => {
+                eprintln!("Is it running? --admin URL says where else.");
+                Exit::Unreachable
+            }
+            Self::NoListener => Exit::Unreachable,
+            Self::Config => Exit::Config,
+            Self::Address(_) => Exit::Usage,
+        }
+    }
+}
+
+impl Gateway {
+    /// The one at this address, or the one of the configuration.
+    pub(crate) fn find(admin: Option<&str>, from: &Source) -> Result<Self, CallError> {
+        let Some(url) = admin else { return Self::configured(from) };
+        let uri: Uri = url.parse().map_err(|_| CallError::Address(url.to_owned()))?;
+        let is_plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
+        match uri.authority().filter(|_| is_plain) {
+            Some(authority) if authority.port().is_some() => Ok(Self { authority: authority.to_string() }),
+            Some(authority) => Ok(Self { authority: format!("{authority}:80") }),
+            None => Err(CallError::Address(url.to_owned())),
+        }
+    }
+
+    /// Secrets are not needed to know where it is, and neither is a file.
+    fn configured(from: &Source) -> Result<Self, CallError> {
+        let inputs = match source::inputs(from, None) {
+            Ok(inputs) => inputs,
+            Err(source::SourceError::NoFile) => Inputs::without_file(".").upstream("--upstream", "http://127.0.0.1:1"),
+            Err(source::SourceError::Environment(_)) => return Err(CallError::Config),
+        };
+        let read = palisade_config::load(&inputs.secrets(Secrets::Skip), Seed([0; 16]));
+        let (snapshot, _) = read.map_err(|_| CallError::Config)?;
+        let listen: SocketAddr = snapshot.admin.listen.ok_or(CallError::NoListener)?;
+        Ok(Self { authority: listen.to_string() })
+    }
+
+    /// Makes a call below `/api/v1/`.
+    pub(crate) fn call(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Value, CallError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| self.unreachable(&error.to_string()))?;
+        let call = async {
+            match timeout(PATIENCE, self.send(method, path, content)).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(why)) => Err(self.unreachable(&why.to_string())),
+                Err(_) => Err(self.unreachable("it takes too long")),
+            }
+        };
+        let (status, answer) = runtime.block_on(call)?;
+        let read: Option<Value> = serde_json::from_slice(&answer).ok();
+        let text = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
+        match read {
+            Some(answer) if status.is_success() => Ok(answer),
+            Some(problem) if text(&problem, "code").is_some() => {
+                let detail = text(&problem, "detail").or_else(|| text(&problem, "title")).unwrap_or_default();
+                Err(CallError::Refused { code: text(&problem, "code").unwrap_or_default(), detail })
+            }
+            Some(_) | None => Err(self.unreachable("what answers there is no gateway")),
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> CallError {
+        CallError::Unreachable { authority: self.authority.clone(), why: why.to_owned() }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(&self.authority).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder().method(method).uri(format!("/api/v1/{path}")).header(HOST, &self.authority);
+        let body = content.map(Value::to_string).unwrap_or_default();
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(Bytes::from(body)))?;
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let answer = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        Ok((head.status, answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_origin_is_an_address() {
+        let find = |url: &str| {
+            let source = Source { config: None, env: None };
+            Gateway::find(Some(url), &source).map(|gateway| gateway.authority).ok()
+        };
+        assert_eq!(find("http://127.0.0.1:9901").as_deref(), Some("127.0.0.1:9901"));
+        assert_eq!(find("http://[::1]:9901/").as_deref(), Some("[::1]:9901"));
+        assert_eq!(find("http://ops").as_deref(), Some("ops:80"));
+        for url in ["", "127.0.0.1:9901", "https://ops", "http://ops/console", "http://ops?x", "ftp://ops"] {
+            assert_eq!(find(url), None, "{url}");
+        }
+    }
+}
