@@ -92,13 +92,32 @@ fn what_only_a_start_would_refuse_is_found() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn an_address_that_cannot_be_had_is_told_with_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(binary());
-    command.args(["run", "--upstream", "http://127.0.0.1:1"]).env("PALISADE_LISTEN", &address);
-    let output = command.current_dir(folder.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+    let run = |listen: &str, admin: &str, variable: Option<&str>| {
+        let app = format!("[app]\nupstream = \"http://127.0.0.1:1\"\nlisten = \"{listen}\"\n");
+        fs::write(folder.path().join("palisade.toml"), format!("{app}[admin]\nlisten = \"{admin}\"\n")).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("run").envs(variable.map(|value| ("PALISADE_LISTEN", value)));
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        text(&output.stderr)
+    };
+    let check = |said: &str, parts: &[&str]| {
+        for part in parts {
+            assert!(said.contains(part), "no {part:?} in\n{said}");
+        }
+    };
+    let any = "127.0.0.1:0";
+    let port = format!("ss -ltnp 'sport = :{}'", taken.local_addr().unwrap().port());
+    let public = run(&address, any, None);
+    check(&public, &[&address, &port, "[app] listen (palisade.toml:3)", "PALISADE_LISTEN"]);
+    check(&run(any, any, Some(&address)), &[&address, &port, "[app] listen (PALISADE_LISTEN)"]);
+    let admin = run(any, &address, None);
+    check(&admin, &[&address, &port, "[admin] listen (palisade.toml:5)"]);
+    assert!(!admin.contains("PALISADE_LISTEN"), "{admin}");
+    // No machine has it: RFC 5737.
+    check(&run("192.0.2.1:8080", any, None), &["no such address", "192.0.2.1:8080", "[app] listen"]);
 }

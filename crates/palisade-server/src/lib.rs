@@ -22,6 +22,7 @@ mod settings;
 mod status;
 mod store;
 mod told;
+mod unbound;
 
 pub mod accept;
 pub mod admin;
@@ -45,3 +46,4 @@ pub mod worker;
 pub use check::{check, load};
 pub use drain::Ended;
 pub use process::{Process, Read, StartError};
+pub use unbound::Unbound;

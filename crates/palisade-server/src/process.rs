@@ -29,6 +29,7 @@ use crate::seat::Seat;
 use crate::status::Status;
 use crate::tick::Tick;
 use crate::tls::{self, Change, Tls, TlsError};
+use crate::unbound::{Key, Unbound};
 use crate::worker::{Listener, Worker, WorkerError};
 use crate::{announce, certificates, settings, store};
 
@@ -42,15 +43,8 @@ pub enum StartError {
     #[error("the configuration is invalid")]
     Config(Box<Report>),
     /// An address can't be listened on.
-    #[error("cannot listen on {address}, which is `{key}`")]
-    Listen {
-        /// The key that says where.
-        key: &'static str,
-        /// Which address.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] Unbound),
     /// The application can't be reached as the configuration says.
     #[error(transparent)]
     Application(#[from] LiveError),
@@ -66,6 +60,21 @@ pub enum StartError {
     /// The system has no thread or descriptor left.
     #[error("cannot start a runtime")]
     Runtime(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// What to do about it, if that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Listen(unbound) => unbound.help(),
+            Self::Config(_)
+            | Self::Application(_)
+            | Self::Tls(_)
+            | Self::Telemetry(_)
+            | Self::Worker(_)
+            | Self::Runtime(_) => None,
+        }
+    }
 }
 
 /// A gateway that serves.
@@ -128,7 +137,7 @@ impl Process {
         let snapshot = plan.snapshot.clone();
         let count = snapshot.app.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let tls = certificates::tls(&snapshot)?;
-        let sockets = Sockets::bind(snapshot.app.listen, count).map_err(no_listener("app.listen"))?;
+        let sockets = Sockets::bind(snapshot.app.listen, count).map_err(no_listener(Key::Public, &snapshot))?;
         let redirect = redirect(&snapshot, count)?;
         let (public, beside) = (sockets.address(), redirect.as_ref().map(Sockets::address));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -295,18 +304,18 @@ fn listeners(sockets: Sockets, redirect: Option<Sockets>, tls: Option<&Arc<Tls>>
 }
 
 /// What it means for the start that the address of `key` can't be had.
-fn no_listener(key: &'static str) -> impl Fn(ListenError) -> StartError {
-    move |ListenError::Bind { address, source }| StartError::Listen { key, address, source }
+fn no_listener(key: Key, snapshot: &Snapshot) -> impl Fn(ListenError) -> Unbound {
+    move |ListenError::Bind { address, source }| Unbound::new(key, snapshot, address, source)
 }
 
-fn redirect(snapshot: &Snapshot, count: NonZeroUsize) -> Result<Option<Sockets>, StartError> {
+fn redirect(snapshot: &Snapshot, count: NonZeroUsize) -> Result<Option<Sockets>, Unbound> {
     let address = snapshot.app.tls.as_ref().and_then(|tls| tls.redirect);
-    address.map(|address| Sockets::bind(address, count).map_err(no_listener("app.tls.redirect"))).transpose()
+    address.map(|address| Sockets::bind(address, count).map_err(no_listener(Key::Redirect, snapshot))).transpose()
 }
 
-fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpListener>, StartError> {
+fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpListener>, Unbound> {
     let Some(address) = snapshot.admin.listen else { return Ok(None) };
-    let failed = |source| no_listener("admin.listen")(ListenError::Bind { address, source });
+    let failed = |source| Unbound::new(Key::Admin, snapshot, address, source);
     let socket = std::net::TcpListener::bind(address).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     let _inside = runtime.enter();

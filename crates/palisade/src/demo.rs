@@ -29,7 +29,7 @@ pub(crate) fn run(demo: &Demo) -> Exit {
     };
     // Between the look and the start somebody else may have taken a port: then any will do.
     let started = start(application, [preferred(8080), preferred(9901)]).or_else(|error| match error {
-        StartError::Listen { .. } => start(application, [ANY; 2]),
+        StartError::Listen(_) => start(application, [ANY; 2]),
         other => Err(other),
     });
     let process = match started {

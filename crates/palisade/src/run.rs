@@ -48,6 +48,9 @@ pub(crate) fn refuse(error: &StartError) -> Exit {
         StartError::Config(report) => check::complain(report),
         other => eprintln!("palisade: {}", chain(other as &dyn Error)),
     }
+    if let Some(help) = error.help() {
+        eprintln!("  help: {help}");
+    }
     Exit::Config
 }
 
