@@ -62,6 +62,8 @@ fn five_mistakes_are_five_problems_with_their_places() {
     for part in ["palisade.toml:3:1", "did you mean `listen`", "palisade.toml:7:10", "`20/m`", "5 problems"] {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
+    // Only who asks for a change wonders.
+    assert!(!said.contains("changed"), "{said}");
 }
 
 #[test]

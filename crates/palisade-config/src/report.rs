@@ -46,7 +46,7 @@ impl Report {
         }
     }
 
-    /// The last line for people: `2 problems, 0 warnings. Nothing was changed.`
+    /// The last line for people: `2 problems, 0 warnings.`
     pub fn summary(&self) -> String {
         let errors = self.problems.count(Severity::Error);
         let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
@@ -55,7 +55,7 @@ impl Report {
         if notices > 0 {
             text = text + ", " + &count(notices, "notice");
         }
-        text + if errors > 0 { ". Nothing was changed." } else { "." }
+        text + "."
     }
 
     fn human(&self, color: Color) -> String {

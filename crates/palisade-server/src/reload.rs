@@ -47,7 +47,7 @@ pub(crate) struct Reloader {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
     /// The new one is invalid.
-    #[error("the configuration is invalid; the old one stays in force")]
+    #[error("the configuration is invalid. Nothing was changed: the old one stays in force")]
     Config(Box<Report>),
     /// It changes what only a start takes over.
     #[error("these keys apply at start; restart the gateway or take the change back: {0}")]

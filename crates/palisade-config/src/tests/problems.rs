@@ -54,7 +54,7 @@ error[config.invalid_value]: `log.only` must be one of all, notable
    14 | only = "notabel"
       |        ^^^^^^^^^ did you mean `notable`?
   help: palisade explain log.only
-5 problems, 0 warnings. Nothing was changed.
+5 problems, 0 warnings.
 "#
     );
     let json: serde_json::Value = serde_json::from_str(&report.render(Format::Json)).unwrap();
