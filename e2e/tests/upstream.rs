@@ -58,6 +58,12 @@ async fn an_application_that_is_not_there_yet() {
     let gateway = Launch::config("").argument("--upstream").argument(&nowhere.url()).start().await;
     gateway.says(&nowhere.address().to_string()).await;
     gateway.says("can't be reached").await;
+    // What protects it was said before.
+    let said = gateway.said();
+    let (protection, _) = said.split_once("can't be reached").unwrap();
+    for words in ["TRACE and CONNECT get 405", "reports only: 300 requests a minute per address"] {
+        assert!(protection.contains(words), "no {words:?} in\n{said}");
+    }
     assert_eq!(gateway.get("/").await.refusal(), "502 upstream.unreachable");
     let record = gateway.record("the refusal", |record| record["code"] == "upstream.unreachable").await;
     assert_eq!(record["outcome"], "upstream_error");

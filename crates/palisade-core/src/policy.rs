@@ -275,6 +275,9 @@ pub struct Question {
     pub mode: Mode,
     /// Where the config says so: `palisade.toml:12`, or `default`.
     pub place: Arc<str>,
+    /// What the policy does, in a few words for whoever starts the gateway. Empty where another of
+    /// its questions says it.
+    pub about: Arc<str>,
     /// The rule.
     pub policy: Policy,
 }

@@ -41,6 +41,7 @@ pub fn compile(demo: Demo) -> Vec<Question> {
             stage: Stage::Identify,
             mode: Mode::Enforce,
             place: "default".into(),
+            about: "anybody may claim to be anybody with Demo-User and Demo-Plan".into(),
             policy: Policy::Inspect(Arc::new(Claimed)),
         }],
     }

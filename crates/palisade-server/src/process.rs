@@ -218,7 +218,10 @@ impl Process {
         let Self { runtime, shared, end, public, redirect, admin, signals, .. } = self;
         let listeners = [(PUBLIC, Some(public)), (REDIRECT, redirect), ("admin", admin)];
         let listeners: Vec<_> = listeners.into_iter().filter_map(|(name, address)| Some((name, address?))).collect();
-        announce::started(&shared.telemetry.events(), &listeners);
+        let events = shared.telemetry.events();
+        announce::started(&events, &listeners);
+        // Only now, so that what is said about it comes after the introduction.
+        runtime.spawn(announce::look_for_application(shared.reloader.snapshot(), events));
         let ended = runtime.block_on(drain::run(&shared, signals));
         end.notify_waiters();
         // Workers first, so that the records of what they cut are told; then the log.
@@ -228,15 +231,13 @@ impl Process {
         ended
     }
 
-    /// Everything that isn't a request: the admin listener, measuring, watching, looking for the
-    /// application.
+    /// Everything that isn't a request: the admin listener, measuring, watching.
     fn spawn_slow(&self, tick: Arc<Tick>, admin: Option<TcpListener>) {
         let (shared, snapshot) = (self.shared.clone(), self.snapshot());
         let events = shared.telemetry.events();
         self.runtime.spawn(async move { tick.run().await });
         let door = shared.door.clone();
         self.runtime.spawn(async move { door.keep_measured().await });
-        self.runtime.spawn(announce::look_for_application(snapshot.clone(), events.clone()));
         if let Some(listener) = admin {
             let named = shared.clone();
             let roster = move || named.reloader.snapshot().limits.clone();

@@ -115,8 +115,9 @@ async fn through(policies: Vec<Policy>, script: &[Step]) -> Received {
     let (sent, records) = mpsc::channel();
     let mut builder = Palisade::builder().on_record(move |record| sent.send(record).unwrap());
     for policy in policies {
-        let place = "test".into();
-        builder = builder.question(Question { name: "test", stage: Stage::Dress, mode: Mode::Enforce, place, policy });
+        let (place, about) = ("test".into(), "".into());
+        let (stage, mode) = (Stage::Dress, Mode::Enforce);
+        builder = builder.question(Question { name: "test", stage, mode, place, about, policy });
     }
     let mut service = builder.build().unwrap().layer(Script(script.iter().cloned().collect()));
     let request = Request::get("/").header("host", "app.example").header("accept-encoding", "gzip");

@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod exit;
 mod explain;
+mod introduce;
 mod limit;
 mod print;
 mod run;

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
+use palisade_core::chain;
 use palisade_core::config::Severity;
-use palisade_core::{Mode, Question, chain};
 use palisade_server::{Ended, Process, Read, StartError};
 
 use crate::cli::Run;
 use crate::exit::Exit;
+use crate::introduce::introduce;
 use crate::{check, source};
 
 /// Runs the command.
@@ -23,6 +24,9 @@ pub(crate) fn run(run: &Run) -> Exit {
     let read: Read = Box::new(move || found.read());
     match Process::start(read) {
         Ok(process) => {
+            if process.report().problems.count(Severity::Warning) > 0 {
+                check::complain(process.report());
+            }
             introduce(&process);
             serve(process)
         }
@@ -52,34 +56,4 @@ pub(crate) fn refuse(error: &StartError) -> Exit {
         eprintln!("  help: {help}");
     }
     Exit::Config
-}
-
-/// Says where it listens, what stands in front of what, and what every protection does.
-fn introduce(process: &Process) {
-    let snapshot = process.snapshot();
-    if process.report().problems.count(Severity::Warning) > 0 {
-        check::complain(process.report());
-    }
-    let scheme = if snapshot.app.tls.is_some() { "https" } else { "http" };
-    let servers = snapshot.upstreams.iter().flat_map(|group| &group.servers);
-    let servers: Vec<_> = servers.map(|server| server.address.to_string()).collect();
-    eprintln!("palisade {} · {scheme}://{} → {}", env!("CARGO_PKG_VERSION"), process.public(), servers.join(", "));
-    if let Some(redirect) = process.redirect() {
-        eprintln!("redirect · http://{redirect} (to the public address)");
-    }
-    if let Some(admin) = process.admin() {
-        eprintln!("admin    · http://{admin} (metrics, health, traces)");
-    }
-    for question in snapshot.questions.iter() {
-        eprintln!("{}", describe(question));
-    }
-}
-
-fn describe(question: &Question) -> String {
-    let what = match question.mode {
-        Mode::Enforce => "on",
-        Mode::Report => "only reports what it would refuse",
-        Mode::Off => "off",
-    };
-    format!("  {:<9} {:<9} {what}   ({})", question.stage.name(), question.name, question.place)
 }

@@ -183,6 +183,7 @@ pub fn compile(
         stage: Stage::{Stage},
         mode: mode.value,
         place: context.describe(&mode.place),
+        about: \"what {name} does, in a few words\".into(),
         policy: Policy::{Shape}(Arc::new({Name})),
     }]
 }

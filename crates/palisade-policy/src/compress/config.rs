@@ -25,11 +25,13 @@ pub fn compile(raw: RawCompress, context: &Context<'_>, problems: &mut Problems)
     if offered.is_empty() {
         return Vec::new();
     }
+    let tokens: Vec<_> = offered.iter().map(|coding| coding.token()).collect();
     vec![Question {
         name: "compress",
         stage: Stage::Dress,
         mode: Mode::Enforce,
         place: context.describe(&raw.place),
+        about: format!("text that comes plain is compressed: {}", tokens.join(", ")).into(),
         policy: Policy::Transform(Arc::new(Compress::offering(offered))),
     }]
 }

@@ -65,6 +65,8 @@ pub fn compile() -> Vec<Question> {
         stage: Stage::Dress,
         mode: Mode::Enforce,
         place: "default".into(),
+        about: "answers get nosniff, a referrer policy and, if pages, a CSP that only reports; Server and the like go"
+            .into(),
         policy: Policy::Dress(Arc::new(Base)),
     }]
 }

@@ -38,12 +38,14 @@ pub struct Hosts {
 /// The question, once `public_url` is set.
 pub fn compile(context: &Context<'_>) -> Vec<Question> {
     let Some(public) = &context.public else { return Vec::new() };
-    let further = context.hosts.iter().map(|host| host.value.clone()).collect();
+    let further: Vec<_> = context.hosts.iter().map(|host| host.value.clone()).collect();
+    let beside = if further.is_empty() { String::new() } else { format!(" and {} more", further.len()) };
     vec![Question {
         name: "host",
         stage: Stage::Shed,
         mode: Mode::Enforce,
         place: context.describe(&public.place),
+        about: format!("requests for other hosts than {}{beside} get 421", public.value).into(),
         policy: Policy::Inspect(Arc::new(Hosts { public: public.value.clone(), further })),
     }]
 }

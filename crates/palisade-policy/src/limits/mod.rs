@@ -33,6 +33,7 @@
 //! it collides with. Counters in memory can't be down; while a shared store is, each limit does what
 //! its `outage` says.
 
+mod about;
 mod announce;
 mod body;
 pub mod config;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use palisade_core::charge::{BanRule, Outage};
 use palisade_core::{Bound, Mode, Policy, Question, Quota, Rate, Stage, Target};
 
-use super::Style;
 use super::announce::Announce;
 use super::body;
 use super::count::Count;
@@ -19,6 +18,7 @@ use super::plan::ByPlan;
 use super::roster::Roster;
 use super::scope::Scope;
 use super::tokens::{self, Estimates, Reserve, Tokens};
+use super::{Style, about};
 use crate::inbound::MethodOverride;
 
 /// One limit as it is asked for.
@@ -159,7 +159,8 @@ pub fn build(specs: &[Spec], settings: &Settings) -> Result<(Vec<Question>, Rost
             Scope::On(_) | Scope::Everything | Scope::Assets | Scope::Preflight => None,
         })
         .collect();
-    let question = |stage, mode, policy| Question { name: "limits", stage, mode, place: place.clone(), policy };
+    let question =
+        |stage, mode, policy| Question { name: "limits", stage, mode, place: place.clone(), about: "".into(), policy };
     let (mut questions, mut meters) = (Vec::new(), Vec::new());
     let mut is_enforced = false;
     for stage in [Stage::Shed, Stage::Quota] {
@@ -197,6 +198,11 @@ pub fn build(specs: &[Spec], settings: &Settings) -> Result<(Vec<Question>, Rost
     }
     if is_enforced && *style != Style::Off {
         questions.push(question(Stage::Dress, Mode::Enforce, Policy::Dress(Arc::new(Announce::new(*style)))));
+    }
+    for mode in [Mode::Enforce, Mode::Report] {
+        if let Some(first) = questions.iter_mut().find(|question| question.mode == mode) {
+            first.about = about::of(specs.iter().filter(|spec| spec.mode == mode)).into();
+        }
     }
     let roster = Roster::new(&meters, specs, *seed);
     Ok((questions, roster))

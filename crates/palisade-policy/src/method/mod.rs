@@ -31,6 +31,7 @@ pub fn compile() -> Vec<Question> {
         stage: Stage::Shed,
         mode: Mode::Enforce,
         place: "default".into(),
+        about: "TRACE and CONNECT get 405".into(),
         policy: Policy::Inspect(Arc::new(Forwarded)),
     }]
 }

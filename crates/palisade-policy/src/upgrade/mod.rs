@@ -36,6 +36,7 @@ pub fn compile() -> Vec<Question> {
         stage: Stage::Shed,
         mode: Mode::Enforce,
         place: "default".into(),
+        about: "a connection can become a WebSocket, and nothing else".into(),
         policy: Policy::Inspect(Arc::new(WebSocketOnly)),
     }]
 }

@@ -45,6 +45,7 @@ fn start() -> Running {
         stage: Stage::Shed,
         mode: Mode::Enforce,
         place: "test".into(),
+        about: "".into(),
         policy: Policy::Inspect(Arc::new(Panics)),
     };
     let treatment = Treatment { kind: Kind::Api, questions: [question].into(), max_body: 1 << 20, settings: 0 };

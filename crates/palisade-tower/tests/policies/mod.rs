@@ -23,7 +23,7 @@ use palisade_tower::guard::{self, Notes, Outline, Passage, REQUEST_STAGES, Rulin
 use palisade_tower::held::Held;
 
 pub(crate) fn question(name: &'static str, stage: Stage, mode: Mode, policy: Policy) -> Question {
-    Question { name, stage, mode, place: "test".into(), policy }
+    Question { name, stage, mode, place: "test".into(), about: "".into(), policy }
 }
 
 /// A request about which questions are asked, with stores that last from one to the next.
