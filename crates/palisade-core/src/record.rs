@@ -62,6 +62,8 @@ pub struct Record {
     pub bytes_out: u64,
     /// The client's address, from trusted hops only.
     pub client: ClientIp,
+    /// Whether `X-Forwarded-For` came with it from a peer whose word doesn't count.
+    pub forwarded_untrusted: bool,
     /// Who sent it.
     pub identity: Identity,
     /// The user agent, cut at 256 bytes.

@@ -30,7 +30,7 @@ impl Events {
         Self(lines)
     }
 
-    /// Writes one line. `name` and the keys are ours: `[a-z_]+`.
+    /// Writes one line. `name` and the keys are ours: `[a-z_.]+`.
     pub fn emit(&self, name: &str, fields: &[(&str, Value<'_>)]) {
         let mut line = Vec::with_capacity(256);
         write(&mut line, &mut Timestamps::default(), lines::utc(), name, fields);

@@ -12,6 +12,7 @@ mod guess;
 mod json;
 mod lines;
 pub mod metrics;
+mod proxies;
 pub mod settings;
 mod telemetry;
 mod timestamp;

@@ -19,6 +19,7 @@ use crate::lines::{Lines, Stream, Target, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::Shard;
 use crate::metrics::{Format, Gauges, Sources, Told as ToldNumbers};
+use crate::proxies::Judge;
 use crate::settings::{Access, LogFile, Only, Settings, Told};
 use crate::traces::Traces;
 use crate::worker::WorkerTelemetry;
@@ -110,10 +111,10 @@ impl Telemetry {
             telling: Mutex::new(Telling { lines: lines(&told.access, &stdout, file.as_ref()), settings: told }),
             dropped_before: AtomicU64::new(0),
         });
-        let collecting = shared.clone();
+        let (collecting, events) = (shared.clone(), Events::new(stdout.lines().clone()));
         let collector = std::thread::Builder::new()
             .name("telemetry".into())
-            .spawn(move || collecting.collect())
+            .spawn(move || collecting.collect(&events))
             .map_err(|source| TelemetryError::Thread { name: "telemetry", source })?;
         Ok(Self {
             shared,
@@ -217,8 +218,8 @@ impl Shared {
     }
 
     /// The collecting thread: renders each record and hands it on. It never waits for a sink.
-    fn collect(&self) {
-        let mut line = Line::default();
+    fn collect(&self, events: &Events) {
+        let (mut line, mut judge) = (Line::default(), Judge::default());
         let mut out = Vec::new();
         while let Some(mut batch) = self.queue.pop() {
             let telling = lock(&self.telling);
@@ -231,7 +232,11 @@ impl Shared {
                     lines.add(&out);
                 }
             }
+            let address = telling.settings.address;
             drop(telling);
+            for finding in batch.iter().flat_map(|record| judge.see(record)) {
+                finding.tell(events, address);
+            }
             // Most batches have none, and to take records out is to move them.
             if batch.iter().any(|record| record.traced) {
                 batch.drain(..).filter(|record| record.traced).for_each(|record| self.traces.keep(record));

@@ -53,6 +53,7 @@ pub(crate) fn record() -> Record {
         bytes_in: 912,
         bytes_out: 20_411,
         client: ClientIp::from(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))),
+        forwarded_untrusted: false,
         identity: Identity::Anonymous,
         user_agent: None,
         status: Some(StatusCode::OK),

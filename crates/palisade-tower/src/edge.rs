@@ -98,6 +98,8 @@ pub struct Arrival {
     pub client_request_id: Option<RequestId>,
     /// The client's address.
     pub client: ClientIp,
+    /// Whether `X-Forwarded-For` came from a peer that isn't trusted, and was taken out.
+    pub forwarded_untrusted: bool,
     /// Whether the client's own connection is encrypted, as far as trusted hops say.
     pub secure: bool,
     /// The trace it belongs to.
@@ -112,7 +114,15 @@ pub struct Arrival {
     pub traced: bool,
 }
 
+/// Whether the field came in which proxies usually name the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forwarded {
+    Absent,
+    Sent,
+}
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: &[u8] = b"x-forwarded-for";
 
 impl Edge {
     /// Reads what the head says and takes out what no client may say.
@@ -150,6 +160,7 @@ impl Edge {
             Some(id) if trusted => id,
             Some(_) | None => RequestId::new(now.utc, wide(entropy.request)),
         };
+        let (forwarded, filtered) = self.filter(head);
         let arrival = Arrival {
             now,
             request_id,
@@ -157,6 +168,7 @@ impl Edge {
             request_id_value: HeaderValue::from_bytes(request_id.as_bytes()).unwrap_or(HeaderValue::from_static("")),
             client_request_id: sent_id.filter(|_| !trusted),
             client,
+            forwarded_untrusted: !trusted && forwarded == Forwarded::Sent,
             secure,
             trace_id,
             span_id: SpanId::from_entropy(entropy.span),
@@ -165,7 +177,6 @@ impl Edge {
             // Only a trusted proxy's flag counts: a client must not choose what is kept.
             traced: trusted && sampled || self.sample.takes(trace_id),
         };
-        let filtered = self.filter(head);
         (arrival, filtered)
     }
 
@@ -179,21 +190,28 @@ impl Edge {
             .map_err(|malformed| Refusal::new(Reason::PathMalformed).detail(malformed.to_string()))
     }
 
-    /// Takes out the fields that no client may set.
-    fn filter(&self, head: &mut impl Sift) -> Result<(), Refusal> {
-        let mut odd = None;
+    /// Takes out the fields that no client may set, and tells whether one of them says where the
+    /// request came from.
+    fn filter(&self, head: &mut impl Sift) -> (Forwarded, Result<(), Refusal>) {
+        let (mut odd, mut forwarded) = (None, Forwarded::Absent);
         head.sift(&mut |name| match self.inbound.verdict(name) {
             Inbound::Keep => true,
-            Inbound::Drop => false,
+            Inbound::Drop => {
+                if name == X_FORWARDED_FOR {
+                    forwarded = Forwarded::Sent;
+                }
+                false
+            }
             Inbound::Reject => {
                 odd = Some(String::from_utf8_lossy(name).into_owned());
                 true
             }
         });
-        match odd {
+        let filtered = match odd {
             None => Ok(()),
             Some(name) => Err(Refusal::new(Reason::HttpHeaderName).detail(format!("field name `{name}`"))),
-        }
+        };
+        (forwarded, filtered)
     }
 }
 

@@ -349,6 +349,7 @@ fn open(arrival: &Arrival, sight: &Sight<'_>, head: &dyn Head) -> Box<Record> {
         bytes_in: 0,
         bytes_out: 0,
         client: arrival.client,
+        forwarded_untrusted: arrival.forwarded_untrusted,
         identity: Identity::Anonymous,
         user_agent: agent.map(|agent| agent.get(..AGENT_BYTES_MAX).unwrap_or(agent).into()),
         status: None,

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use palisade_core::{Mode, Outcome, Rate, Reason, Record};
+use palisade_core::client::Hops;
+use palisade_core::{Mode, Network, Outcome, Rate, Reason, Record};
 use palisade_tower::{GuardedBody, Palisade, PalisadeLayer, Peer};
 use tower_layer::Layer as _;
 use tower_service::Service;
@@ -133,6 +134,24 @@ async fn forged_fields_do_not_reach_the_service_in_any_spelling() {
     let response = layer.layer(Echo).call(forged).await.unwrap();
     let seen = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(seen, "host");
+}
+
+#[tokio::test]
+async fn a_record_tells_whether_an_untrusted_peer_named_a_client() {
+    let (sent, records) = mpsc::channel();
+    let hops = Hops { trusted: vec![Network::parse("10.0.0.0/8").unwrap()].into(), ..Hops::default() };
+    let layer = Palisade::builder().hops(hops).on_record(move |record| sent.send(record).unwrap()).build().unwrap();
+    let mut service = layer.layer(Echo);
+    for (from, field, untrusted) in [
+        ([192, 0, 2, 1], "x-forwarded-for", true),
+        ([192, 0, 2, 1], "x-real-ip", false),
+        ([10, 0, 0, 1], "x-forwarded-for", false),
+    ] {
+        let mut request = request("/", from);
+        request.headers_mut().insert(field, "198.51.100.1".parse().unwrap());
+        drop(service.call(request).await.unwrap());
+        assert_eq!(records.recv().unwrap().forwarded_untrusted, untrusted, "{field} from {from:?}");
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,12 @@ section! {
         /// What is different for some paths, by pattern; the most specific one wins.
         route: Setting<Named<Pattern, RawRoute>> = {},
         /// The networks of proxies in front of this gateway. Only they may say who the client is.
-        /// Nobody by default: what a client says about itself is worth nothing.
+        /// Nobody by default: what a client says about itself is worth nothing. Without a proxy that
+        /// is there, all of its clients share the limits of one. The log warns of it, at most hourly,
+        /// by what it saw in five minutes: `limits.one_address`, nearly all requests have one address
+        /// (it can also be an office, a load test, a crawler, or yourself while you try things), and
+        /// `limits.forwarded_header_untrusted`, most requests carry `X-Forwarded-For` in vain (it can
+        /// also be clients that make it up: then all is well).
         trusted_proxies: Setting<Vec<Setting<Network>>> = [],
         /// Lets `trusted_proxies` contain everybody: each client then chooses its own address, and
         /// with it whose limits it uses up.

@@ -168,13 +168,18 @@ pub(crate) fn policy(out: &mut Vec<u8>, asked: &Asked) {
     object.close();
 }
 
-/// The client's address in the form that the config asks for.
+/// The address in the form that the config asks for, and what is written behind it.
+pub(crate) fn shown(client: ClientIp, form: AddressForm) -> Option<(ClientIp, &'static str)> {
+    match form {
+        AddressForm::Off => None,
+        AddressForm::Full => Some((client, "")),
+        AddressForm::Masked => Some((client.prefix(24, 48), if client.is_v6() { "/48" } else { "/24" })),
+    }
+}
+
+/// The client's address, as bytes, since every line has one.
 fn client_address(object: &mut Object<'_>, client: ClientIp, form: AddressForm) {
-    let (shown, mask) = match form {
-        AddressForm::Off => return,
-        AddressForm::Full => (client, ""),
-        AddressForm::Masked => (client.prefix(24, 48), if client.is_v6() { "/48" } else { "/24" }),
-    };
+    let Some((shown, mask)) = shown(client, form) else { return };
     let out = object.key(key!("client_address"));
     out.push(b'"');
     match shown.addr() {

@@ -5,4 +5,4 @@ mod line;
 
 pub(crate) use file::Rotated;
 pub use file::probe;
-pub(crate) use line::{Line, policy};
+pub(crate) use line::{Line, policy, shown};

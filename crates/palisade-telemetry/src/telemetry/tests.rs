@@ -5,11 +5,14 @@ use std::io::{self, PipeReader, Read};
 
 use http::{Method, StatusCode};
 use palisade_core::record::{Answer, Asked, Attempt};
-use palisade_core::{Mode, Outcome, Reason, Record, Refusal, RequestId, RouteId, Said, SpanId, Stage, Tally, Utc};
+use palisade_core::{
+    Mode, Monotonic, Outcome, Reason, Record, Refusal, RequestId, RouteId, Said, SpanId, Stage, Tally, Utc,
+};
 
 use super::*;
 use crate::metrics::catalog;
 use crate::metrics::{Connections, Lag, LimitsStore};
+use crate::settings::AddressForm;
 use crate::testing::{record, tally};
 
 fn start(settings: Settings, routes: &[&str]) -> (Telemetry, PipeReader) {
@@ -542,4 +545,44 @@ fn enums_index_their_own_lists() {
     assert!(Kind::ALL.iter().enumerate().all(|(place, kind)| *kind as usize == place));
     assert!(Outcome::ALL.iter().enumerate().all(|(place, outcome)| *outcome as usize == place));
     assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| *reason as usize == place));
+}
+
+#[test]
+fn a_proxy_that_nobody_named_is_warned_of() {
+    let told = |address: AddressForm| {
+        let told = Told { address, access: Access::Off, ..Told::default() };
+        let (telemetry, reader) = start(Settings { told, ..Settings::default() }, &["/a"]);
+        let log = read(reader);
+        let worker = telemetry.worker();
+        for number in 0..=1_000 {
+            let mut record = record();
+            record.forwarded_untrusted = true;
+            if number == 1_000 {
+                record.now.monotonic = Monotonic::from_nanos(300 * 1_000_000_000);
+            }
+            worker.opened(record.kind);
+            worker.closed(Box::new(record));
+        }
+        drop(worker);
+        telemetry.shutdown();
+        let mut lines: Vec<String> = log.join().unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let parts = |lines: &[String], line: usize, parts: &[&str]| {
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for part in parts {
+            assert!(lines[line].contains(part), "no {part} in {}", lines[line]);
+        }
+    };
+    let full = told(AddressForm::Full);
+    let numbers = ["\"requests\":1000", "\"window_s\":300", "[app] trusted_proxies", "\"address\":\"203.0.113.7\""];
+    parts(
+        &full,
+        0,
+        &[&["{\"event\":\"limits.forwarded_header_untrusted\"", "\"forwarded\":1000"], &numbers[..]].concat(),
+    );
+    parts(&full, 1, &[&["{\"event\":\"limits.one_address\"", "\"of_address\":1000"], &numbers[..]].concat());
+    parts(&told(AddressForm::Masked), 1, &["\"address\":\"203.0.113.0/24\""]);
+    assert!(!told(AddressForm::Off).concat().contains("203.0.113"));
 }
