@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use e2e::{Engine, Gateway, Launch, Traffic, within};
+use e2e::{Engine, Gateway, Launch, Traffic, Wire, within};
 use palisade_testkit::upstream::{Answer, Upstream};
 
 /// On a quiet machine 10 ms and 1.5 s (gateway.md); here other tests run beside.
@@ -71,6 +71,39 @@ async fn an_application_that_is_not_there_yet() {
     until_up(&gateway).await;
 }
 
+/// The gateway says so, and stays ready: it answers all the same.
+#[tokio::test]
+async fn a_server_that_goes_out_of_rotation_and_comes_back_is_told_of() {
+    let (nowhere, other) = (Upstream::nowhere().unwrap(), up(SocketAddr::from(([127, 0, 0, 1], 0))));
+    let config = format!("[app]\nworkers = 1\nupstream = [\"{}\", \"{}\"]\n", nowhere.url(), other.url());
+    let gateway = Launch::config(config).start().await;
+    let server = nowhere.address().to_string();
+    // Requests go on until the line is there.
+    let told = async |event: &str| {
+        let asking = async {
+            loop {
+                gateway.get("/").await;
+            }
+        };
+        tokio::select! {
+            line = gateway.line(event, |line| line["event"] == event) => assert_eq!(line["server"], *server),
+            () = asking => {}
+        }
+    };
+    let ready = async |target: &str| {
+        let answer = Wire::open(gateway.admin).await.get(target).await.unwrap();
+        assert_eq!(answer.status, 200, "{target}");
+        answer.text()
+    };
+    told("server_out").await;
+    let note = format!("[!]upstream degraded: {server} is out of rotation");
+    assert!(ready("/readyz?verbose").await.contains(&note));
+    assert_eq!(ready("/readyz").await, "ok");
+    let _upstream = up(nowhere.address());
+    told("server_back").await;
+    assert!(!ready("/readyz?verbose").await.contains("[!]"));
+}
+
 /// Only requests that may be sent twice are.
 #[tokio::test]
 async fn a_request_that_may_have_been_acted_upon_is_not_repeated() {
@@ -83,7 +116,7 @@ async fn a_request_that_may_have_been_acted_upon_is_not_repeated() {
         let gateway = Launch::before(&upstream).engine(engine).start().await;
         // A kept connection exists, so that its loss could be taken for a stale one.
         assert_eq!(gateway.get("/fine").await.status, 200);
-        let mut wire = e2e::Wire::open(gateway.public).await;
+        let mut wire = Wire::open(gateway.public).await;
         wire.send("POST /pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
         assert_eq!(wire.answer().await.unwrap().refusal(), "502 upstream.reset");
         let paid = upstream.seen().heads().iter().filter(|request| request.target() == "/pay").count();

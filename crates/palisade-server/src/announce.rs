@@ -11,7 +11,12 @@ use std::time::Duration;
 use palisade_config::{ServerAddress, Snapshot, WebScheme};
 use palisade_core::chain;
 use palisade_telemetry::{Events, Value};
+use palisade_tower::clock;
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::gauges::Board;
+use crate::rotation::News;
+use crate::tick::PERIOD;
 
 /// How long the application may take to accept a connection when it is looked for at the start.
 const LOOK: Duration = Duration::from_secs(2);
@@ -73,6 +78,31 @@ pub(crate) async fn look_for_application(snapshot: Arc<Snapshot>, events: Events
         events.emit("upstream_unreachable", &[("server", Value::Text(&address)), ("error", Value::Text(&why))]);
         eprintln!("palisade: the application at {address} can't be reached: {why}");
         eprintln!("palisade: clients get 502 until it can");
+    }
+}
+
+/// Tells for as long as the process runs when a server goes out of rotation, and when it is back.
+pub(crate) async fn rotation(board: Arc<Board>, events: Events) {
+    let mut looks = tokio::time::interval(PERIOD);
+    loop {
+        looks.tick().await;
+        board.news(clock::monotonic()).iter().for_each(|news| rotated(&events, news));
+    }
+}
+
+fn rotated(events: &Events, news: &News) {
+    match news {
+        News::Out { server, times } => {
+            events.emit("server_out", &[("server", Value::Text(server)), ("times", Value::Number(*times))]);
+            eprintln!(
+                "palisade: {server} is out of rotation: connects fail. Others get its requests, if there are any"
+            );
+        }
+        News::Back { server, after } => {
+            let seconds = after.as_secs();
+            events.emit("server_back", &[("server", Value::Text(server)), ("after_s", Value::Number(seconds))]);
+            eprintln!("palisade: {server} is back in rotation, after {seconds} s");
+        }
     }
 }
 

@@ -1,38 +1,61 @@
 //! Numbers for the scrape that no record holds.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use palisade_core::Reason;
+use palisade_core::{Monotonic, Reason};
+use palisade_proxy::Gauges as Server;
 use palisade_telemetry::Gauges;
 use palisade_telemetry::metrics::{Connections, Lag};
 use palisade_tower::guard::Stores;
 
 use crate::accept::Door;
 use crate::counters::{ConnectionLimit, Engine, Handshake};
+use crate::rotation::{News, Rotation};
 use crate::status::Status;
 use crate::store;
 use crate::tick::LAG_BOUNDS;
 
-/// Connections to each server, as one worker last told: server, busy, idle.
-pub(crate) type UpstreamConnections = Vec<(Arc<str>, u64, u64)>;
-
-/// Where workers leave what a scrape can't ask them for.
+/// Where workers leave what nobody can ask them for: how the application's servers are doing.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<BTreeMap<usize, UpstreamConnections>>);
+pub(crate) struct Board(Mutex<Posted>);
+
+#[derive(Debug, Default)]
+struct Posted {
+    /// What each worker last told.
+    servers: BTreeMap<usize, Vec<Server>>,
+    rotation: Rotation,
+}
 
 impl Board {
-    /// Leaves the numbers of one worker.
-    pub(crate) fn post(&self, worker: usize, connections: UpstreamConnections) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, connections);
+    /// Leaves what one worker knows at `now`.
+    pub(crate) fn post(&self, worker: usize, now: Monotonic, servers: Vec<Server>) {
+        let mut board = self.lock();
+        let standings = servers.iter().map(|server| (server.server.clone(), server.standing));
+        board.rotation.post(worker, now, standings);
+        board.servers.insert(worker, servers);
+    }
+
+    /// What became of servers, to be told now.
+    pub(crate) fn news(&self, now: Monotonic) -> Vec<News> {
+        self.lock().rotation.news(now)
+    }
+
+    /// The servers that are out of rotation, and since when.
+    pub(crate) fn out(&self) -> Vec<(Arc<str>, Monotonic)> {
+        self.lock().rotation.out().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sum(&self) -> Vec<(Arc<str>, &'static str, u64)> {
-        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = self.lock();
         let mut sums: BTreeMap<(Arc<str>, &'static str), u64> = BTreeMap::new();
-        for (server, busy, idle) in board.values().flatten() {
-            *sums.entry((server.clone(), "busy")).or_default() += busy;
-            *sums.entry((server.clone(), "idle")).or_default() += idle;
+        for Server { server, open, idle, .. } in board.servers.values().flatten() {
+            *sums.entry((server.clone(), "busy")).or_default() += u64::from(open.saturating_sub(*idle));
+            *sums.entry((server.clone(), "idle")).or_default() += u64::from(*idle);
         }
         sums.into_iter().map(|((server, state), count)| (server, state, count)).collect()
     }

@@ -5,6 +5,7 @@
 //! features, it does not take the gateway away.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use palisade_core::{Monotonic, Reason, Reply};
 const TICK_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// The facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
     /// Whether a snapshot is active. Once one was, one always is.
     pub snapshot: Presence,
@@ -24,6 +25,9 @@ pub struct Conditions {
     pub listeners: Presence,
     /// Since when the process is draining, and why: `SIGTERM`.
     pub draining: Option<(Monotonic, &'static str)>,
+    /// Servers of the application that are out of rotation, and since when. A note for operators,
+    /// and no condition: the gateway answers all the same.
+    pub servers_out: Vec<(Arc<str>, Monotonic)>,
     /// Age of the oldest last tick over all runtimes.
     pub oldest_tick: Duration,
 }
@@ -93,18 +97,18 @@ pub fn answer(
             Presence::Missing => text(StatusCode::SERVICE_UNAVAILABLE, "starting"),
         }),
         ("readyz", Audience::Public) => Some(readiness(&conditions.list(now), None)),
-        ("readyz", Audience::Operator) => Some(ready(query, conditions.list(now))),
+        ("readyz", Audience::Operator) => Some(ready(query, conditions.list(now), &conditions.notes(now))),
         (_, Audience::Public) => None,
         (path, Audience::Operator) => {
             let wanted = path.strip_prefix("readyz/")?;
             let mut list = conditions.list(now);
             list.retain(|condition| condition.name == wanted);
-            Some(if list.is_empty() { Answer::Refuse(Reason::HealthUnknownCondition) } else { ready(query, list) })
+            Some(if list.is_empty() { Answer::Refuse(Reason::HealthUnknownCondition) } else { ready(query, list, "") })
         }
     }
 }
 
-fn ready(query: Option<&str>, mut list: Vec<Condition>) -> Answer {
+fn ready(query: Option<&str>, mut list: Vec<Condition>, notes: &str) -> Answer {
     let parameters = || query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     for (_, excluded) in parameters().filter(|(name, _)| *name == "exclude") {
         // What is excluded twice isn't unknown, so all names are looked at.
@@ -114,7 +118,7 @@ fn ready(query: Option<&str>, mut list: Vec<Condition>) -> Answer {
         list.retain(|condition| condition.name != excluded);
     }
     let is_verbose = parameters().any(|(name, _)| name == "verbose");
-    readiness(&list, is_verbose.then(|| lines(&list)))
+    readiness(&list, is_verbose.then(|| lines(&list) + notes))
 }
 
 fn readiness(list: &[Condition], lines: Option<String>) -> Answer {
@@ -144,6 +148,9 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     Answer::Reply(Reply { status, head, body: body.into() })
 }
 
+/// Servers that are named; the others are counted.
+const NOTES_MAX: usize = 16;
+
 const NAMES: [&str; 3] = ["snapshot", "listeners", "draining"];
 
 impl Conditions {
@@ -155,6 +162,21 @@ impl Conditions {
             [missing(self.snapshot, "none is active"), missing(self.listeners, "not all are bound"), draining];
         NAMES.into_iter().zip(failures).map(|(name, failure)| Condition { name, failure }).collect()
     }
+
+    /// Lines that inform and do not count.
+    fn notes(&self, now: Monotonic) -> String {
+        let mut notes = String::new();
+        for (server, since) in self.servers_out.iter().take(NOTES_MAX) {
+            let seconds = now.since(*since).as_secs();
+            // Writing into a String can't fail.
+            let _ = writeln!(notes, "[!]upstream degraded: {server} is out of rotation since {seconds} s");
+        }
+        let further = self.servers_out.len().saturating_sub(NOTES_MAX);
+        if further > 0 {
+            let _ = writeln!(notes, "[!]upstream degraded: out of rotation, too: {further} more");
+        }
+        notes
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +187,7 @@ mod tests {
         snapshot: Presence::Present,
         listeners: Presence::Present,
         draining: None,
+        servers_out: Vec::new(),
         oldest_tick: Duration::ZERO,
     };
     const NOW: Monotonic = Monotonic::from_nanos(10_000_000_000);
@@ -235,6 +258,31 @@ mod tests {
             ("readyz/", &GOOD, "health.unknown_condition"),
         ] {
             assert_eq!(check(target, conditions, Audience::Operator), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn servers_that_are_out_are_a_note_and_no_condition() {
+        let out = |count: u64| {
+            let server = |number| (format!("127.0.0.1:{}", 3_000 + number).into(), Monotonic::from_nanos(number));
+            Conditions { servers_out: (0..count).map(server).collect(), ..GOOD }
+        };
+        let ok = "200 [+]snapshot ok\n[+]listeners ok\n[+]draining ok\n";
+        let note = "[!]upstream degraded: 127.0.0.1:3000 is out of rotation since 10 s\n";
+        for (target, expected) in [
+            ("readyz", "200 ok"),
+            ("readyz?verbose", &*format!("{ok}{note}")),
+            ("readyz?verbose&exclude=upstream", "health.unknown_condition"),
+            ("readyz/upstream", "health.unknown_condition"),
+            ("readyz/draining?verbose", "200 [+]draining ok\n"),
+        ] {
+            assert_eq!(check(target, &out(1), Audience::Operator), expected, "{target}");
+        }
+        assert_eq!(check("readyz?verbose", &out(1), Audience::Public), "200 ok");
+        for (count, lines, last) in [(16, 16, "127.0.0.1:3015 is out"), (17, 17, "too: 1 more")] {
+            let told = check("readyz?verbose", &out(count), Audience::Operator);
+            assert_eq!(told.matches("[!]").count(), lines);
+            assert!(told.lines().last().unwrap().contains(last), "{told}");
         }
     }
 

@@ -17,6 +17,7 @@ mod panic;
 mod process;
 pub mod protection;
 mod reload;
+mod rotation;
 mod seat;
 mod settings;
 mod status;

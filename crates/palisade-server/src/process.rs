@@ -22,6 +22,7 @@ use crate::desk::Desk;
 use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
+use crate::health::Conditions;
 use crate::listen::{ListenError, PUBLIC, Sockets};
 use crate::live::{LiveError, Plan};
 use crate::reload::{self, Reloader, Workers};
@@ -238,6 +239,7 @@ impl Process {
         self.runtime.spawn(async move { tick.run().await });
         let door = shared.door.clone();
         self.runtime.spawn(async move { door.keep_measured().await });
+        self.runtime.spawn(announce::rotation(shared.board.clone(), events.clone()));
         if let Some(listener) = admin {
             let named = shared.clone();
             let roster = move || named.reloader.snapshot().limits.clone();
@@ -327,7 +329,10 @@ fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpLi
 fn ask(shared: &Arc<Shared>) -> Ask {
     let (of_conditions, of_gauges, of_reload) = (shared.clone(), shared.clone(), shared.clone());
     Ask {
-        conditions: Box::new(move || of_conditions.status.conditions(clock::monotonic())),
+        conditions: Box::new(move || {
+            let Shared { status, board, .. } = &*of_conditions;
+            Conditions { servers_out: board.out(), ..status.conditions(clock::monotonic()) }
+        }),
         gauges: Box::new(move || {
             let Shared { door, status, stores, board, reloader, .. } = &*of_gauges;
             gauges(door, status, stores, board, format!("{:016x}", reloader.snapshot().hash()).into())

@@ -56,17 +56,14 @@ async fn tell(telemetry: Rc<WorkerTelemetry>) {
     }
 }
 
-/// Leaves numbers where a scrape finds them.
+/// Leaves what is known of the application's servers where scrapes and operators find it.
 async fn post(index: usize, board: Arc<Board>, live: Rc<std::cell::RefCell<Rc<Live>>>) {
     let mut ticks = interval(POST);
     loop {
         ticks.tick().await;
         let live = live.borrow().clone();
-        let servers = live.groups().flat_map(|group| group.upstream.gauges(clock::monotonic()).collect::<Vec<_>>());
-        let connections = servers.map(|server| {
-            let busy = u64::from(server.open.saturating_sub(server.idle));
-            (server.server, busy, u64::from(server.idle))
-        });
-        board.post(index, connections.collect());
+        let now = clock::monotonic();
+        let servers = live.groups().flat_map(|group| group.upstream.gauges(now).collect::<Vec<_>>());
+        board.post(index, now, servers.collect());
     }
 }

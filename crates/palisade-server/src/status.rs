@@ -53,13 +53,15 @@ impl Status {
         self.ticks.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The facts that health is made from.
+    /// The facts that health is made from. Servers of the application are no condition, and only
+    /// operators are told of them.
     pub(crate) fn conditions(&self, now: Monotonic) -> Conditions {
         let started = if self.started.load(Ordering::Acquire) { Presence::Present } else { Presence::Missing };
         Conditions {
             snapshot: started,
             listeners: started,
             draining: self.draining.get().copied(),
+            servers_out: Vec::new(),
             oldest_tick: self.ticks().iter().map(|tick| tick.age(now)).max().unwrap_or(Duration::ZERO),
         }
     }

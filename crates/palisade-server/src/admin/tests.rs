@@ -27,6 +27,7 @@ fn admin() -> Arc<Admin> {
         snapshot: Presence::Present,
         listeners: Presence::Present,
         draining: Some((Monotonic::from_nanos(0), "SIGTERM")),
+        servers_out: Vec::new(),
         oldest_tick: Duration::ZERO,
     };
     let ask = Ask {
