@@ -86,3 +86,41 @@ fn nothing_is_marked_as_unfinished() {
         .collect();
     assert_eq!(marked, Vec::<String>::new());
 }
+
+/// Figures are measured once; the first page must not tell others.
+#[test]
+fn the_readme_has_the_figures_of_the_benchmarks() {
+    let page = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (readme, measured) = (page("README.md"), page("docs/benchmarks.md"));
+    let (_, section) = readme.split_once("## How fast").unwrap();
+    let rows = section.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| "));
+    let mut figures = 0;
+    for row in rows.skip(1) {
+        let cells: Vec<_> = row.split(" | ").take(2).collect();
+        let told = format!("| palisade {} |", cells.join(" | "));
+        assert!(measured.contains(&told), "the benchmarks don't say {told:?}");
+        figures += 1;
+    }
+    assert!(figures > 5, "only {figures} figures found");
+    let command = readme.split('`').find(|part| part.starts_with("cargo xtask bench proxy")).unwrap();
+    assert!(measured.contains(&format!("`{command}`")), "the benchmarks were not measured with {command:?}");
+}
+
+/// What a page points to is there.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut pages = Vec::new();
+    files(&root(), ".md", &mut pages);
+    let mut broken = Vec::new();
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let target = page.parent().unwrap().join(link.split('#').next().unwrap());
+            if !target.exists() {
+                broken.push(format!("{}: {link}", shown(page)));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+}

@@ -28,6 +28,7 @@ pub fn reference() -> String {
     let mut page = String::from("# Configuration\n\n<!-- Generated from the code. -->\n");
     if let Some(root) = RawConfig::shape().as_section() {
         let _ = write!(page, "\n{}\n", prose(root.doc));
+        page.push_str("\nHow rates, durations, sizes, patterns and the like are written: [values](../values.md).\n");
         for table in &root.keys {
             write_table(&mut page, table, table.name);
         }
@@ -128,12 +129,14 @@ fn write_keys(page: &mut String, section: &SectionShape, path: &str) {
         let _ =
             write!(page, "\n### `{}`\n\n{} · {}\n\n{}\n", key.name, key.shape.syntax(), presence(key), prose(key.doc));
         // A table as one of several forms is told with the key itself.
-        if let Some(inner) = key.shape.as_section() {
-            page.push_str("\nIts table has:\n\n");
-            for key in &inner.keys {
-                let _ =
-                    writeln!(page, "- `{}`: {} · {}. {}", key.name, key.shape.syntax(), presence(key), prose(key.doc));
-            }
+        let tables = key.shape.sections();
+        match tables.len() {
+            0 => {}
+            1 => page.push_str("\nIts table has:\n\n"),
+            _ => page.push_str("\nIts table has one of:\n\n"),
+        }
+        for key in tables.into_iter().flat_map(|table| &table.keys) {
+            let _ = writeln!(page, "- `{}`: {} · {}. {}", key.name, key.shape.syntax(), presence(key), prose(key.doc));
         }
     }
     for key in section.keys.iter().filter(is_table) {

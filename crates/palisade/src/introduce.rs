@@ -96,6 +96,12 @@ mod tests {
     }
 
     #[test]
+    fn the_first_page_shows_what_is_said() {
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&told("")), "the README should show:\n{}", told(""));
+    }
+
+    #[test]
     fn every_protection_is_a_line_that_needs_no_manual() {
         let check = |config: &str, has: &[&str], has_not: &[&str]| {
             let told = told(config);

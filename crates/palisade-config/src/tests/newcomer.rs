@@ -35,6 +35,16 @@ fn what_is_needed_and_missing_hides_nothing_else() {
     }
 }
 
+/// What is meant depends on the table.
+#[test]
+fn a_rate_under_another_name_is_that_of_its_table() {
+    for word in ["per_minute", "per_second", "rps", "rate"] {
+        let told = found(&format!("[app]\nupstream = \"http://127.0.0.1:3000\"\n[limits]\n{word} = \"20/m\""));
+        let expected = format!("unknown_key 4:1 `{word}` is not a key of [limits] (did you mean `per_ip`?)");
+        assert_eq!(told, [expected]);
+    }
+}
+
 #[test]
 fn a_wrong_type_says_how_a_right_one_looks() {
     for (text, expected) in [

@@ -88,7 +88,15 @@ impl Shape {
             Self::List(item) => format!("list of {}", item.syntax()),
             Self::Map { key, value } => format!("table: {key} → {}", value.syntax()),
             Self::Section(_) => "table".to_owned(),
-            Self::Either(shapes) => shapes.iter().map(Self::syntax).collect::<Vec<_>>().join(" | "),
+            Self::Either(shapes) => shapes.iter().map(Self::alternative).collect::<Vec<_>>().join(" | "),
+        }
+    }
+
+    /// The same as one of several forms, which a table of one key is told apart by.
+    fn alternative(&self) -> String {
+        match self.as_section().map(|section| section.keys.as_slice()) {
+            Some([key]) if matches!(self, Self::Section(_)) => format!("`{{ {} = {} }}`", key.name, key.shape.syntax()),
+            Some(_) | None => self.syntax(),
         }
     }
 }
@@ -145,10 +153,15 @@ impl SectionShape {
 impl Shape {
     /// The table that it is, or may be.
     pub fn as_section(&self) -> Option<&SectionShape> {
+        self.sections().first().copied()
+    }
+
+    /// The tables that it may be.
+    pub fn sections(&self) -> Vec<&SectionShape> {
         match self {
-            Self::Section(section) => Some(section),
-            Self::Either(shapes) => shapes.iter().find_map(Self::as_section),
-            _ => None,
+            Self::Section(section) => vec![section],
+            Self::Either(shapes) => shapes.iter().flat_map(Self::sections).collect(),
+            _ => Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::tree::Entry;
 
 /// Words of other products and what they are called here: the key's name, if the table has it,
-/// else the whole key.
+/// else the whole key. Of several the first one that the table has.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("address", "listen"),
     ("allowed_hosts", "hosts"),
@@ -32,15 +32,19 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("metrics", "performance"),
     ("per_address", "per_ip"),
     ("per_minute", "rate"),
+    ("per_minute", "per_ip"),
     ("per_second", "rate"),
+    ("per_second", "per_ip"),
     ("port", "listen"),
     ("proxy_pass", "upstream"),
+    ("rate", "per_ip"),
     ("rate_limit", "limits"),
     ("rate_limiting", "limits"),
     ("ratelimit", "limits"),
     ("real_ip_header", "client_address_header"),
     ("root_url", "public_url"),
     ("rps", "rate"),
+    ("rps", "per_ip"),
     ("security_headers", "headers"),
     ("serve", "app"),
     ("server", "app"),
@@ -81,12 +85,12 @@ pub fn unknown_key(entry: &Entry, table: &Place, known: &[&'static str]) -> Prob
     let place = table.child(&entry.name, entry.name_span);
     let name = shown(&entry.name);
     let problem = Problem::new(Code::UnknownKey, &place, format!("`{name}` is not a key of {}", table.table()));
-    let elsewhere = ELSEWHERE.iter().find(|(word, _)| *word == entry.name).map(|(_, ours)| *ours);
-    let sibling = misspelled(&entry.name, known).or_else(|| elsewhere.filter(|ours| known.contains(ours)));
+    let mut elsewhere = ELSEWHERE.iter().filter(|(word, _)| *word == entry.name).map(|(_, ours)| *ours);
+    let sibling = misspelled(&entry.name, known).or_else(|| elsewhere.clone().find(|ours| known.contains(ours)));
     if let Some(meant) = sibling {
         let help = format!("palisade explain {}", typed(&join(&table.key, meant)));
         problem.label(format!("did you mean `{meant}`?")).help(help)
-    } else if let Some(meant) = elsewhere {
+    } else if let Some(meant) = elsewhere.next() {
         problem.label(format!("here that is `{meant}`"))
     } else if known.is_empty() {
         problem.label("this table takes no keys")

@@ -106,7 +106,7 @@ fn every_problem_is_reported_and_defaults_stand_in() {
             "config.unknown_key: `rps` is not a key of [limits.chat] (did you mean `rate`?)",
             "config.invalid_value: `limits.Chat` is not a name (a letter, then letters, digits and _, at most 32, lower case)",
             "config.unknown_key: `per_ipp` is not a key of [limits] (did you mean `per_ip`?)",
-            "config.unknown_key: `per_minute` is not a key of [limits] (here that is `rate`)",
+            "config.unknown_key: `per_minute` is not a key of [limits] (did you mean `per_ip`?)",
         ]
     );
     let raw = raw.unwrap();
