@@ -164,10 +164,16 @@ fn a_table_lists_its_keys_and_an_unknown_word_what_is_near() {
 }
 
 #[test]
-fn without_a_file_the_next_step_is_what_was_typed() {
-    let (code, said) = without_file(&["POST /x"]);
-    assert!(code == Some(3) && said.contains("palisade explain 'POST /x' --config FILE"), "{said}");
-    assert!(!said.contains("palisade run"), "{said}");
+fn without_a_file_a_request_meets_the_defaults() {
+    for request in [&["POST /x"][..], &["POST", "/x"]] {
+        let (code, said) = without_file(request);
+        assert_eq!(code, Some(0), "{said}");
+        for part in ["POST /x\n", "The application answers", "what the defaults do"] {
+            assert!(said.contains(part), "no {part:?} in\n{said}");
+        }
+    }
+    let (code, said) = without_file(&["POST /x", "--config", "nowhere.toml"]);
+    assert!(code == Some(3) && said.contains("nowhere.toml"), "{said}");
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(binary()).arg("check").current_dir(folder.path()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

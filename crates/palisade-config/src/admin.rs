@@ -6,6 +6,8 @@ use palisade_core::config::{Code, OrFalse, Problem, Problems, Setting};
 use palisade_core::section;
 use palisade_policy::host::Authority;
 
+use crate::app::App;
+
 section! {
     /// The listener for operators: metrics and health, apart from what clients can reach.
     pub struct RawAdmin {
@@ -28,7 +30,7 @@ pub struct Admin {
     pub hosts: Vec<Authority>,
 }
 
-pub(crate) fn compile(raw: RawAdmin, public: SocketAddr, problems: &mut Problems) -> Admin {
+pub(crate) fn compile(raw: RawAdmin, app: &App, problems: &mut Problems) -> Admin {
     let RawAdmin { listen, hosts } = raw;
     let address = match listen.value {
         OrFalse::False => None,
@@ -40,9 +42,12 @@ pub(crate) fn compile(raw: RawAdmin, public: SocketAddr, problems: &mut Problems
             let label = format!("for example \"127.0.0.1:{}\"", address.port());
             problems.report(Problem::new(Code::Insecure, &listen.place, message).label(label));
         }
-        if address == public && address.port() != 0 {
-            let message = "`admin.listen` and `app.listen` are the same address";
-            problems.report(Problem::new(Code::Conflict, &listen.place, message));
+        let redirect = app.tls.as_ref().and_then(|tls| tls.redirect);
+        for (key, other) in [("app.listen", Some(app.listen)), ("app.tls.redirect", redirect)] {
+            if other == Some(address) && address.port() != 0 {
+                let message = format!("`admin.listen` and `{key}` are the same address");
+                problems.report(Problem::new(Code::Conflict, &listen.place, message));
+            }
         }
     }
     Admin { listen: address, hosts: hosts.value.into_iter().map(|host| host.value).collect() }

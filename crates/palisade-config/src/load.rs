@@ -102,7 +102,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     };
     let RawConfig { app, policies: Part(policies), store, log, performance, admin } = raw;
     let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
-    let admin = admin::compile(admin.value, app.app.listen, problems);
+    let admin = admin::compile(admin.value, &app.app, problems);
     let store = store::compile(store.value, &inputs.directory, inputs.secrets, problems);
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);

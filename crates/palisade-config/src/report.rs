@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use palisade_core::config::{File, Files, Problem, Problems, Severity, Span, Spot, typed};
 use serde_json::{Value, json};
 
+use crate::guess::nearest_key;
 use crate::reference::key_doc;
 
 /// What was found while a configuration was read, with the texts it is about.
@@ -164,9 +165,14 @@ impl Report {
 
 /// What to do, or else where it is told what the key means.
 fn help(problem: &Problem) -> String {
-    problem.help.clone().unwrap_or_else(|| match key_doc(&problem.place.key) {
-        Some(doc) => format!("palisade explain {}", typed(&doc.key)),
-        None => format!("palisade explain {}", problem.code.code()),
+    problem.help.clone().unwrap_or_else(|| {
+        let key = &*problem.place.key;
+        // A key may be one of another table: `upstream` above `[app]`.
+        let key = key_doc(key).map(|doc| doc.key).or_else(|| nearest_key(key));
+        match key {
+            Some(key) => format!("palisade explain {}", typed(&key)),
+            None => format!("palisade explain {}", problem.code.code()),
+        }
     })
 }
 

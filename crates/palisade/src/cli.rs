@@ -40,6 +40,7 @@ pub(crate) enum Command {
     /// Say what would happen to a request, what a code means, or what a key does.
     #[command(after_help = "Examples:\n  palisade explain 'POST /api/chat' -H 'Origin: https://evil.example'\n  \
         palisade explain http.unknown_host\n  palisade explain limits.per_ip\n\n\
+        Without a file, a request is explained as `palisade run --upstream` would treat it.\n\n\
         Exit codes: 0 explained · 2 nothing by that name · 3 configuration invalid")]
     Explain(Explain),
     /// See and change limits of a running gateway.
@@ -111,9 +112,9 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A request ('POST /api/chat'), a code (http.unknown_host) or a key (limits.per_ip).
-    #[arg(value_name = "REQUEST|CODE|KEY")]
-    pub(crate) what: String,
+    /// A request (POST /api/chat), a code (http.unknown_host) or a key (limits.per_ip).
+    #[arg(value_name = "REQUEST|CODE|KEY", required = true, num_args = 1..=2)]
+    pub(crate) what: Vec<String>,
     /// A field of the request, as curl takes it; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,

@@ -61,6 +61,11 @@ pub(crate) fn inputs(source: &Source, upstream: Option<&str>) -> Result<Inputs, 
     find(source, upstream).map(|found| found.read())
 }
 
+/// What there is without any file: the defaults, in front of an application that is never asked.
+pub(crate) fn defaults() -> Inputs {
+    Inputs::without_file(".").upstream("default", "http://127.0.0.1:3000")
+}
+
 impl Found {
     /// Reads the files as they are now.
     pub(crate) fn read(&self) -> Inputs {

@@ -179,6 +179,10 @@ impl ServerAddress {
         match WebScheme::split(text) {
             None => {
                 let fault = Fault::invalid("does not begin with http://, https:// or unix:");
+                // Whoever writes a port alone means this machine.
+                if let Ok(port @ 1..) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+                    return Err(fault.label(format!("write \"http://127.0.0.1:{port}\"")));
+                }
                 Err(match bare(text) {
                     Some(authority) => fault.label(format!("write \"http://{authority}\"")),
                     None => fault.label("for example \"http://127.0.0.1:3000\""),

@@ -87,7 +87,7 @@ pub(crate) fn compile(raw: RawApp, directory: &Path, secrets: Secrets, problems:
     let listed = compile_hosts(hosts, insecure_any_host.value, public_url.as_ref(), problems);
     let serves_any = listed.is_none();
     let hosts = listed.unwrap_or_default();
-    let around = Surroundings { public_url: public_url.as_ref(), directory, secrets };
+    let around = Surroundings { listen: listen.value, public_url: public_url.as_ref(), directory, secrets };
     let tls = tls.map(|tls| tls::compile(tls, &around, problems));
     let trusted = compile_trusted(trusted_proxies, insecure_trust_all_proxies.value, problems);
     let hops = Hops { trusted, header: client_address_header.value };

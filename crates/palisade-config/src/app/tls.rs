@@ -35,6 +35,7 @@ pub struct CertificateFiles {
 
 /// What is around it.
 pub(super) struct Surroundings<'a> {
+    pub(super) listen: SocketAddr,
     pub(super) public_url: Option<&'a Setting<PublicUrl>>,
     pub(super) directory: &'a Path,
     pub(super) secrets: Secrets,
@@ -67,6 +68,12 @@ pub(super) fn compile(raw: Setting<RawTls>, around: &Surroundings<'_>, problems:
         && around.public_url.is_none_or(|url| url.value.scheme() != WebScheme::Https)
     {
         let message = "`app.tls.redirect` needs an https:// `app.public_url` to send clients to";
+        problems.report(Problem::new(Code::Conflict, &redirect.place, message));
+    }
+    if let Some(redirect) = redirect.as_ref().filter(|redirect| redirect.value == around.listen)
+        && around.listen.port() != 0
+    {
+        let message = "`app.tls.redirect` and `app.listen` are the same address";
         problems.report(Problem::new(Code::Conflict, &redirect.place, message));
     }
     let certificates = pairs.into_iter().map(|(certificate, key)| read(certificate, key, around, problems)).collect();

@@ -70,6 +70,10 @@ fn an_address_says_which_schemes_there_are() {
         ("upstream = \"ftp://a\"", "http://, https:// or unix:"),
         ("upstream = \"ftp://a\"", "write \"http://a\""),
         ("upstream = \"localhost\"", "write \"http://localhost\""),
+        ("upstream = \"3000\"", "write \"http://127.0.0.1:3000\""),
+        ("upstream = \":3000\"", "write \"http://127.0.0.1:3000\""),
+        ("listen = \"0.0.0.0\"", "write \"0.0.0.0:8080\", say"),
+        ("listen = \"::\"", "write \"[::]:8080\", say"),
         ("upstream = \"http://127.0.0.1:99999\"", "between 1 and 65535"),
         ("public_url = \"briefly.example\"", "write \"https://briefly.example\""),
         ("public_url = \"ftp://briefly.example\"", "write \"https://briefly.example\""),
@@ -114,6 +118,45 @@ fn help_is_typed_as_it_stands() {
     assert!(text.contains(r#"help: palisade explain 'app.route."/api/it'\''s".max_body'"#), "{text}");
     let text = rendered("[app]\nupstream = \"http://a\"\n[app.route.\"/api/*\".timeouts]\nrespons = \"1s\"");
     assert!(text.contains(r#"help: palisade explain 'app.route."/api/*".timeouts.response'"#), "{text}");
+}
+
+#[test]
+fn a_key_of_another_table_is_found_there() {
+    let text = rendered("upstream = \"http://127.0.0.1:3000\"");
+    assert!(
+        text.contains("is not a key of the file") && text.contains("help: palisade explain app.upstream"),
+        "{text}"
+    );
+}
+
+/// Forms that a key takes beside the one that was tried.
+#[test]
+fn another_form_is_shown() {
+    let upstream = "[app]\nupstream = \"http://a\"\n";
+    let text = rendered(&format!("{upstream}[log]\naccess = \"access.log\""));
+    assert!(text.contains("must be one of stdout, off") && text.contains("or a table: { file = … }"), "{text}");
+    let text = rendered(&format!("{upstream}[app.tls]\ncertificate = \"a\"\nkey = \"b\""));
+    assert!(text.contains("expected { env = variable } or { file = path }"), "{text}");
+}
+
+#[test]
+fn two_listeners_need_two_addresses() {
+    let tls = "public_url = \"https://a.example\"\n[app.tls]\ncertificate = \"a\"\nkey = { file = \"b\" }\n";
+    let app = format!("[app]\nupstream = \"http://a\"\nlisten = \"127.0.0.1:8443\"\n{tls}");
+    let conflicts = |rest: &str| {
+        let found = found(&format!("{app}{rest}"));
+        found.into_iter().filter(|problem| problem.starts_with("conflict")).collect::<Vec<_>>()
+    };
+    let same = |one: &str, other: &str| format!("`{one}` and `{other}` are the same address");
+    let check = |rest: &str, expected: &[String]| {
+        let found = conflicts(rest);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(found, expected)| found.contains(expected)), "{found:?}");
+    };
+    check("redirect = \"127.0.0.1:8443\"", &[same("app.tls.redirect", "app.listen")]);
+    check("redirect = \"127.0.0.1:8080\"", &[]);
+    let admin = "redirect = \"127.0.0.1:8080\"\n[admin]\nlisten = \"127.0.0.1:8080\"";
+    check(admin, &[same("admin.listen", "app.tls.redirect")]);
 }
 
 #[test]

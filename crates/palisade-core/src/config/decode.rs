@@ -217,11 +217,22 @@ impl<T: Decode> Decode for OneOrMany<T> {
     }
 }
 
+/// The fault of a text that nothing was similar to: the table may have been meant.
+fn or_table(fault: Fault, table: &Shape) -> Fault {
+    match table.as_section().and_then(|section| section.keys.first()) {
+        Some(key) if fault.label.is_none() => fault.label(format!("or a table: {{ {} = … }}", key.name)),
+        Some(_) | None => fault,
+    }
+}
+
 impl<A: Text, B: Decode> Decode for TextOr<A, B> {
     fn decode(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         match &node.value {
             Value::Table(_) => B::decode(node, place, problems).map(Self::Table),
-            Value::Text(_) => <A as Decode>::decode(node, place, problems).map(Self::Text),
+            Value::Text(text) => A::parse(text)
+                .map_err(|fault| problems.report(or_table(fault, &B::shape()).at(place)))
+                .map(Self::Text)
+                .ok(),
             other => {
                 problems.report(wrong_type(&<Self as Decode>::shape(), other).at(place));
                 None

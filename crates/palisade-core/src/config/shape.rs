@@ -123,7 +123,15 @@ impl Shape {
                 None => "a list".to_owned(),
             },
             Self::Map { .. } | Self::Section(_) => "a table".to_owned(),
-            Self::Either(shapes) => shapes.iter().map(Self::expected).collect::<Vec<_>>().join(" or "),
+            Self::Either(shapes) => shapes.iter().map(Self::expected_form).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
+    /// The same as one of several forms.
+    fn expected_form(&self) -> String {
+        match self {
+            Self::Section(SectionShape { keys, .. }) if keys.len() == 1 => self.alternative().replace('`', ""),
+            _ => self.expected(),
         }
     }
 

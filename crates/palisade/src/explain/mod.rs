@@ -11,11 +11,13 @@ use serde_json::json;
 
 use crate::cli::{Explain, Format};
 use crate::exit::Exit;
+use crate::source::SourceError;
 use crate::{check, print, source};
 
 /// Runs the command.
 pub(crate) fn run(explain: &Explain) -> Exit {
-    let what = explain.what.trim();
+    let what = explain.what.join(" ");
+    let what = what.trim();
     if let Some(reason) = Reason::find(what) {
         return code(explain.format, what, Some(reason.status().as_u16()), reason.title(), reason.page());
     }
@@ -29,7 +31,7 @@ pub(crate) fn run(explain: &Explain) -> Exit {
     let is_request = what.starts_with('/') || what.contains(' ');
     if is_request {
         return match configuration(explain) {
-            Ok(snapshot) => request::explain(explain, &snapshot),
+            Ok(snapshot) => request::explain(explain, what, &snapshot),
             Err(exit) => exit,
         };
     }
@@ -49,8 +51,14 @@ fn meant(what: &str) -> Option<String> {
 }
 
 fn configuration(explain: &Explain) -> Result<Snapshot, Exit> {
-    let inputs = source::inputs(&explain.source, None)
-        .map_err(|error| error.complain(&format!("palisade explain {} --config FILE", typed(explain.what.trim()))))?;
+    let inputs = match source::inputs(&explain.source, None) {
+        Ok(inputs) => inputs,
+        Err(SourceError::NoFile) => {
+            eprintln!("palisade: there is no palisade.toml here, so this is what the defaults do");
+            source::defaults()
+        }
+        Err(error @ SourceError::Environment(_)) => return Err(error.complain("palisade explain")),
+    };
     match load(&inputs.secrets(palisade_config::Secrets::Skip), Seed([0; 16])) {
         Ok((snapshot, _)) => Ok(snapshot),
         Err(report) => {

@@ -35,8 +35,8 @@ use crate::exit::Exit;
 use crate::print;
 
 /// Explains one request.
-pub(super) fn explain(explain: &Explain, snapshot: &Snapshot) -> Exit {
-    let parts = match parse(&explain.what, &explain.headers, snapshot) {
+pub(super) fn explain(explain: &Explain, request: &str, snapshot: &Snapshot) -> Exit {
+    let parts = match parse(request, &explain.headers, snapshot) {
         Ok(parts) => parts,
         Err(why) => {
             eprintln!("palisade: {why}");

@@ -1,6 +1,6 @@
 //! Values that other types know how to read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderName;
 
@@ -40,6 +40,9 @@ impl Text for SocketAddr {
                 return Fault::out_of_range(PORTS);
             }
             let fault = Fault::invalid("is not an address with a port");
+            if let Ok(address) = text.parse::<IpAddr>() {
+                return fault.label(format!("write \"{}\", say", SocketAddr::new(address, 8080)));
+            }
             match text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')) {
                 Some(port) => fault.label(format!("write \"127.0.0.1:{port}\" or \"0.0.0.0:{port}\"")),
                 None => fault.label("for example \"127.0.0.1:8080\" or \"[::]:8080\""),
