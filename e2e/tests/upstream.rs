@@ -96,7 +96,7 @@ async fn a_server_that_goes_out_of_rotation_and_comes_back_is_told_of() {
         answer.text()
     };
     told("server_out").await;
-    let note = format!("[!]upstream degraded: {server} is out of rotation");
+    let note = format!("[!]upstream degraded: {server} has been out of rotation");
     assert!(ready("/readyz?verbose").await.contains(&note));
     assert_eq!(ready("/readyz").await, "ok");
     let _upstream = up(nowhere.address());

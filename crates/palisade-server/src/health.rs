@@ -169,7 +169,7 @@ impl Conditions {
         for (server, since) in self.servers_out.iter().take(NOTES_MAX) {
             let seconds = now.since(*since).as_secs();
             // Writing into a String can't fail.
-            let _ = writeln!(notes, "[!]upstream degraded: {server} is out of rotation since {seconds} s");
+            let _ = writeln!(notes, "[!]upstream degraded: {server} has been out of rotation for {seconds} s");
         }
         let further = self.servers_out.len().saturating_sub(NOTES_MAX);
         if further > 0 {
@@ -268,7 +268,7 @@ mod tests {
             Conditions { servers_out: (0..count).map(server).collect(), ..GOOD }
         };
         let ok = "200 [+]snapshot ok\n[+]listeners ok\n[+]draining ok\n";
-        let note = "[!]upstream degraded: 127.0.0.1:3000 is out of rotation since 10 s\n";
+        let note = "[!]upstream degraded: 127.0.0.1:3000 has been out of rotation for 10 s\n";
         for (target, expected) in [
             ("readyz", "200 ok"),
             ("readyz?verbose", &*format!("{ok}{note}")),
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(check(target, &out(1), Audience::Operator), expected, "{target}");
         }
         assert_eq!(check("readyz?verbose", &out(1), Audience::Public), "200 ok");
-        for (count, lines, last) in [(16, 16, "127.0.0.1:3015 is out"), (17, 17, "too: 1 more")] {
+        for (count, lines, last) in [(16, 16, "127.0.0.1:3015 has been out"), (17, 17, "too: 1 more")] {
             let told = check("readyz?verbose", &out(count), Audience::Operator);
             assert_eq!(told.matches("[!]").count(), lines);
             assert!(told.lines().last().unwrap().contains(last), "{told}");
