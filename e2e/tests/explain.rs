@@ -146,10 +146,13 @@ fn a_table_lists_its_keys_and_an_unknown_word_what_is_near() {
         ("app", "app.upstream"),
         ("app.timeouts", "app.timeouts.response"),
         ("app.route", "app.route.<pattern>.max_body"),
+        // A name of the author's, or a slip.
+        ("limits.per_ipp", "Did you mean: palisade explain limits.per_ip\n"),
     ] {
         let (code, said) = without_file(&[what]);
         assert!(code == Some(0) && said.contains(expected), "{what}: {said}");
     }
+    assert!(!without_file(&["limits.chat"]).1.contains("Did you mean"));
     for (what, expected) in [
         ("app.upsteam", "palisade explain app.upstream"),
         ("limit.per_ip", "palisade explain limits.per_ip"),

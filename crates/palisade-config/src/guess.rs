@@ -16,6 +16,17 @@ pub fn nearest_key(written: &str) -> Option<String> {
     })
 }
 
+/// The known key that a table named by the author may have been meant for: `limits.per_ipp`.
+pub fn similar_key(written: &str) -> Option<String> {
+    let path = split_key(written)?;
+    let (last, parents) = path.split_last()?;
+    let section = parents.iter().try_fold(RawConfig::shape(), |shape, name| descend(&shape, name))?;
+    let known = known_keys(&section);
+    let meant = nearest(last, known.iter().map(String::as_str)).filter(|_| !known.contains(last))?;
+    let parent = parents.iter().fold(String::new(), |parent, name| join(&parent, name));
+    Some(join(&parent, meant))
+}
+
 fn corrected(path: &[String]) -> Option<String> {
     let mut shape = RawConfig::shape();
     let mut key = String::new();

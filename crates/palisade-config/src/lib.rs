@@ -43,7 +43,7 @@ pub use app::{
 };
 pub use diff::{Change, diff, restart_keys};
 pub use document::Effective;
-pub use guess::nearest_key;
+pub use guess::{nearest_key, similar_key};
 pub use inputs::{Environment, Inputs, Secrets, locate};
 pub use load::{Seed, examine, load};
 pub use log::Log;

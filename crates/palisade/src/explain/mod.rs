@@ -4,7 +4,7 @@ mod changes;
 mod request;
 mod story;
 
-use palisade_config::{Seed, Snapshot, key_doc, load, nearest_key};
+use palisade_config::{Seed, Snapshot, key_doc, load, nearest_key, similar_key};
 use palisade_core::Reason;
 use palisade_core::config::{Code, nearest, typed};
 use serde_json::json;
@@ -102,7 +102,13 @@ fn key(explain: &Explain, doc: &palisade_config::KeyDoc) -> Exit {
             let width = doc.keys.iter().map(|(key, _)| key.chars().count()).max().unwrap_or_default();
             let keys: String = doc.keys.iter().map(|(key, syntax)| format!("  {key:<width$}  {syntax}\n")).collect();
             let keys = if keys.is_empty() { keys } else { format!("\nIts keys:\n{keys}") };
-            print::out(&format!("{}\n{} · {}\n\n{}\n{keys}{now}", doc.key, doc.syntax, doc.presence, doc.doc))
+            let meant = match similar_key(&doc.key).filter(|_| value.is_none()) {
+                Some(key) => {
+                    format!("\nThat is a table that you name. Did you mean: palisade explain {}\n", typed(&key))
+                }
+                None => String::new(),
+            };
+            print::out(&format!("{}\n{} · {}\n\n{}\n{keys}{now}{meant}", doc.key, doc.syntax, doc.presence, doc.doc))
         }
         Format::Json => {
             let (value, place) = value.unzip();
