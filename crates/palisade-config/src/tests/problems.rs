@@ -380,17 +380,21 @@ fn a_shared_store() {
     check("\"redis+unix:///run/valkey.sock\"", &[]);
     check(
         "\"http://:hunter2@cache\"",
-        &["invalid_value 4:12 `store.counters` does not begin with `redis://`, `rediss://` or `redis+unix://`"],
+        &[
+            "invalid_value 4:12 `store.counters` does not begin with `redis://`, `rediss://` or `redis+unix://` (or a table: { env = … })",
+        ],
     );
     check(
         "\"redis://:hunter2@cache\"",
         &[
-            "invalid_value 4:12 `store.counters` holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" }",
+            "invalid_value 4:12 `store.counters` holds a password: keep the whole address elsewhere, and write { env = \"REDIS_URL\" } (or a table: { env = … })",
         ],
     );
     check(
         "\"redis://:hunter2@cache:0\"",
-        &["invalid_value 4:12 `store.counters` has a port that is not a number from 1 to 65535"],
+        &[
+            "invalid_value 4:12 `store.counters` has a port that is not a number from 1 to 65535 (or a table: { env = … })",
+        ],
     );
     check(
         "{ env = \"PALISADE_TEST_NO_SUCH\" }",
