@@ -114,6 +114,8 @@ async fn each_outcome_has_its_name() {
         assert_eq!(gateway.get("/fine").await.status, 200);
         assert_eq!(gateway.get("/broken").await.status, 500);
         leave(&upstream, &gateway).await;
+        // Seen as that before the application is gone, too.
+        gateway.record("/leave", |record| record["path"] == "/leave").await;
         drop(upstream);
         assert_eq!(gateway.get("/gone").await.status, 502);
         assert_eq!(gateway.get("/refused").await.status, 429);
