@@ -59,6 +59,23 @@ async fn scenario_24_a_key_is_shown_and_reset() {
     assert_eq!((&told["limit"], &told["key"], &told["change"]), (&"api".into(), &HERE.into(), &"reset".into()));
 }
 
+#[tokio::test]
+async fn who_uses_a_limit_most_is_told() {
+    let (_upstream, gateway) = start(API).await;
+    statuses(&gateway, 7).await;
+    // Told of records, which come a moment later.
+    e2e::within("the records are told", async {
+        loop {
+            let top = limit(&gateway, &["top", "api"]);
+            let of = |name: &str| (top[name][0]["key"] == HERE).then(|| top[name][0]["requests"].as_u64()).flatten();
+            if (of("most_charged"), of("most_refused")) == (Some(5), Some(2)) {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
 /// Whose address it was that somebody behind a proxy made up.
 #[tokio::test]
 async fn scenario_8_an_element_that_is_no_address_is_charged_to_the_last_good_hop() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::charge::{Bound, Outage};
-use crate::{Mode, Stage};
+use crate::{KeyHash, Mode, Stage};
 
 /// One thing that a limit bounds, the same for all requests of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,8 @@ pub enum Shown {
 pub struct Tally {
     /// Which item.
     pub item: Arc<Item>,
+    /// Whose: the hash over the limit's name and the key.
+    pub key: KeyHash,
     /// The mode of the question: in `report` a refusal did not count.
     pub mode: Mode,
     /// What became of its charge.
@@ -115,8 +117,8 @@ mod tests {
             outage: Outage::default(),
         };
         let near = |remaining| {
-            Tally { item: Arc::new(item.clone()), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit: None }
-                .is_near()
+            let (item, mode, said) = (Arc::new(item.clone()), Mode::Enforce, Said::Admit);
+            Tally { item, key: KeyHash(1), mode, said, remaining, next_unit: None }.is_near()
         };
         assert_eq!([100, 20, 19, 0].map(near), [false, false, true, true]);
     }

@@ -10,7 +10,8 @@ use palisade_core::{Bound, Mode, Now, Override, Rate, Reason, Refusal, Stage, Ut
 use palisade_policy::limits::{Look, LookError, Roster, Settable, Stands};
 use palisade_store::Counters;
 use palisade_store::counters::{Ask, OverrideError, Patience};
-use palisade_telemetry::{Events, Value};
+use palisade_telemetry::limits::LimitUse;
+use palisade_telemetry::{Telemetry, Value};
 use palisade_tower::clock;
 use tokio::sync::Mutex;
 
@@ -18,7 +19,7 @@ use tokio::sync::Mutex;
 pub(crate) struct Desk {
     roster: Box<dyn Fn() -> Roster + Send + Sync>,
     counters: Arc<Counters>,
-    events: Events,
+    telemetry: Arc<Telemetry>,
     turn: Mutex<()>,
 }
 
@@ -31,6 +32,8 @@ pub(crate) struct Listed {
     pub(crate) bounds: Vec<(Option<Box<str>>, Bound)>,
     pub(crate) outage: Outage,
     pub(crate) store: &'static str,
+    /// How it was used of late.
+    pub(crate) usage: LimitUse,
 }
 
 /// How one key of a limit stands.
@@ -68,14 +71,14 @@ impl Desk {
     pub(crate) fn new(
         roster: impl Fn() -> Roster + Send + Sync + 'static,
         counters: Arc<Counters>,
-        events: Events,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
-        Self { roster: Box::new(roster), counters, events, turn: Mutex::default() }
+        Self { roster: Box::new(roster), counters, telemetry, turn: Mutex::default() }
     }
 
     /// All limits, in the order of the configuration.
     pub(crate) fn list(&self) -> Vec<Listed> {
-        let store = self.counters.name();
+        let (store, now) = (self.counters.name(), clock::monotonic());
         let listed = |entry: &palisade_policy::limits::Entry| Listed {
             name: entry.name.clone(),
             stage: entry.stage,
@@ -84,6 +87,7 @@ impl Desk {
             bounds: entry.bounds.clone(),
             outage: entry.outage,
             store,
+            usage: self.telemetry.limit_use(&entry.name, now),
         };
         (self.roster)().iter().map(listed).collect()
     }
@@ -175,7 +179,7 @@ impl Desk {
     fn tell(&self, change: &str, look: &Look) {
         let fields =
             [("limit", Value::Text(&look.limit)), ("key", Value::Text(&look.key)), ("change", Value::Text(change))];
-        self.events.emit("limits.changed", &fields);
+        self.telemetry.events().emit("limits.changed", &fields);
     }
 }
 

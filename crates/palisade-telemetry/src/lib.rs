@@ -10,6 +10,7 @@ mod bus;
 pub mod event;
 mod guess;
 mod json;
+pub mod limits;
 mod lines;
 pub mod metrics;
 mod proxies;

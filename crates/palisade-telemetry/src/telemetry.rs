@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use palisade_core::Kind;
+use palisade_core::{Kind, Monotonic};
 use thiserror::Error;
 
 use crate::access_log::{Line, Rotated};
 use crate::bus::{Queue, is_notable};
 use crate::event::Events;
 use crate::guess::Shapes;
+use crate::limits::{LimitUse, Uses};
 use crate::lines::{Lines, Stream, Target, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::Shard;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) shapes: Shapes,
     traces: Traces,
+    uses: Mutex<Uses>,
     /// In nanoseconds; the largest value means that nothing is slow.
     slow_ns: AtomicU64,
     /// Held while a batch is told, so that a file is closed only after its last line.
@@ -107,6 +109,7 @@ impl Telemetry {
             queue: Queue::new(queue_bytes),
             shapes: Shapes::new(told.guess),
             traces: Traces::default(),
+            uses: Mutex::default(),
             slow_ns: AtomicU64::new(slow_ns(told.slow)),
             telling: Mutex::new(Telling { lines: lines(&told.access, &stdout, file.as_ref()), settings: told }),
             dropped_before: AtomicU64::new(0),
@@ -163,6 +166,11 @@ impl Telemetry {
     /// The kept traces.
     pub fn traces(&self) -> &Traces {
         &self.shared.traces
+    }
+
+    /// How a limit was used of late.
+    pub fn limit_use(&self, limit: &str, now: Monotonic) -> LimitUse {
+        lock(&self.shared.uses).of(limit, now)
     }
 
     /// Requests under way, over all kinds and workers.
@@ -234,6 +242,10 @@ impl Shared {
             }
             let address = telling.settings.address;
             drop(telling);
+            {
+                let mut uses = lock(&self.uses);
+                batch.iter().for_each(|record| uses.see(record));
+            }
             for finding in batch.iter().flat_map(|record| judge.see(record)) {
                 finding.tell(events, address);
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use palisade_core::{
-    Bound, ClientIp, Identity, Item, Kind, Mode, Monotonic, Now, Outcome, Protocol, Rate, Record, RequestId, RouteId,
-    Said, Shown, SpanId, Stage, Tally, TraceId, Utc,
+    Bound, ClientIp, Identity, Item, KeyHash, Kind, Mode, Monotonic, Now, Outcome, Protocol, Rate, Record, RequestId,
+    RouteId, Said, Shown, SpanId, Stage, Tally, TraceId, Utc,
 };
 
 /// What a limit said.
@@ -23,7 +23,7 @@ pub(crate) fn tally(limit: &str, mode: Mode, said: Said, remaining: u32) -> Tall
         shown,
         outage: Default::default(),
     };
-    Tally { item: item.into(), mode, said, remaining, next_unit: None }
+    Tally { item: item.into(), key: KeyHash(1), mode, said, remaining, next_unit: None }
 }
 
 /// A plain GET that was answered.

@@ -147,6 +147,13 @@ pub(crate) enum LimitAction {
     /// List all limits.
     #[command(after_help = "Examples:\n  palisade limit list\n  palisade limit list --format json")]
     List,
+    /// Show who uses a limit most: the keys that were charged and refused most of late.
+    #[command(after_help = "Examples:\n  palisade limit top api\n  palisade limit top api --format json")]
+    Top {
+        /// The limit's name, as `palisade limit list` has it.
+        #[arg(value_name = "LIMIT")]
+        limit: String,
+    },
     /// Show how a key stands; changes nothing.
     #[command(after_help = "Examples:\n  palisade limit show api ip:203.0.113.7\n  \
         palisade limit show chat user:google:42 --plan pro")]

@@ -131,6 +131,8 @@ pub struct Ban {
 pub struct Bar {
     /// The item whose limit it is of.
     pub item: u16,
+    /// Whose: the hash over the limit's name and the key.
+    pub key: KeyHash,
     /// How long it lasts yet.
     pub left: Duration,
 }

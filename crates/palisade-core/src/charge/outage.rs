@@ -18,6 +18,17 @@ pub enum Outage {
 
 crate::words! { Outage: "local" = Outage::Local, "open" = Outage::Open, "closed" = Outage::Closed }
 
+impl Outage {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl Charge {
     /// The same charge against one gateway's share, where `gateways` count apart from each other. A
     /// share is one unit at least, and no charge more than the share: else a limit that is smaller

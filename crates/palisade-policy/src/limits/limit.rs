@@ -93,6 +93,15 @@ mod kind {
     pub(super) const BAN: u128 = 0x8cb9_2ba7_2f3d_8dd7_c2b2_ae3d_27d4_eb4f;
 }
 
+/// The hash over the limit's name and the key, of one that stands for a kind of counter.
+pub(super) fn base(charge: &Charge) -> KeyHash {
+    charge.key.of_kind(match charge.bound {
+        Bound::Rate(_) => kind::RATE,
+        Bound::Quota(_) => kind::QUOTA,
+        Bound::Slots(_) => kind::SLOTS,
+    })
+}
+
 /// All items of a meter, by their numbers.
 #[derive(Default)]
 pub(super) struct Items {
@@ -210,7 +219,7 @@ impl Limit {
         let (key, addressed) = self.key.of(self.hash.clone(), ladder.own(view.client), view);
         let set = view.overrides.and_then(|overrides| overrides.find(key));
         if let Some(left) = set.and_then(|set| set.ban(view.now.utc)) {
-            charges.bar(Bar { item: first.item, left });
+            charges.bar(Bar { item: first.item, key, left });
             return;
         }
         let own = own.with(set, view.now.utc);

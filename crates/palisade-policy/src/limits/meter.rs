@@ -14,7 +14,7 @@ use palisade_core::{
 };
 
 use super::ladder::Ladder;
-use super::limit::{Items, Limit, Prefix, Subject};
+use super::limit::{Items, Limit, Prefix, Subject, base};
 use super::scope::Occasion;
 use super::subject::{Named, SubjectError};
 use crate::inbound::MethodOverride;
@@ -123,7 +123,8 @@ impl Meter for Limits {
     fn tell(&self, mode: Mode, charges: &Charges, verdicts: &Verdicts, tallies: &mut Vec<Tally>) {
         if let Some(bar) = charges.bar {
             let item = self.items.find(bar.item).map(|(item, _)| item.clone());
-            let told = |item| Tally { item, mode, said: Said::Refuse, remaining: 0, next_unit: Some(bar.left) };
+            let said = Said::Refuse;
+            let told = |item| Tally { item, key: bar.key, mode, said, remaining: 0, next_unit: Some(bar.left) };
             tallies.extend(item.map(told));
         }
         let admit = verdicts.admit();
@@ -149,7 +150,7 @@ impl Meter for Limits {
                     // An operator set another rate.
                     Arc::new(Item { bound: charge.bound, ..Item::clone(item) })
                 };
-                tallies.push(Tally { item, mode, said, remaining, next_unit });
+                tallies.push(Tally { item, key: base(charge), mode, said, remaining, next_unit });
             }
         }
     }

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Response};
-use palisade_core::charge::Outage;
 use palisade_core::config::Period;
 use palisade_core::escape::unescape;
 use palisade_core::overrides::Until;
-use palisade_core::{Bound, Mode, Rate, Reason, Refusal, Stage, Utc};
+use palisade_core::{Bound, Rate, Reason, Refusal, Utc};
 use palisade_policy::limits::Stands;
+use palisade_telemetry::limits::PerMinute;
 use serde_json::{Map, Value, json};
 
 use super::{allow, body};
@@ -43,7 +43,14 @@ pub(super) async fn answer(
         }
         [limit] => {
             allow(method, &[Method::GET, Method::HEAD], "GET, HEAD")?;
-            return Ok(document(&listed(&desk.find(limit)?)));
+            let limit = desk.find(limit)?;
+            let keys = |most: &[(Box<str>, u64)]| -> Vec<Value> {
+                most.iter().map(|(key, count)| json!({ "key": key, "requests": count })).collect()
+            };
+            let mut one = listed(&limit);
+            one.insert("most_charged".to_owned(), json!(keys(&limit.usage.most_charged)));
+            one.insert("most_refused".to_owned(), json!(keys(&limit.usage.most_refused)));
+            return Ok(document(&Value::Object(one)));
         }
         [limit, key] => (limit, key),
         _ => return Err(Box::new(Refusal::new(Reason::HttpNotFound))),
@@ -63,19 +70,22 @@ fn document(value: &Value) -> Response<Bytes> {
     body("application/json", format!("{value}\n"))
 }
 
-fn listed(limit: &Listed) -> Value {
-    let Listed { name, stage, mode, key, bounds, outage, store } = limit;
+fn listed(limit: &Listed) -> Map<String, Value> {
+    let Listed { name, stage, mode, key, bounds, outage, store, usage } = limit;
+    let PerMinute { admitted, refused, would_refuse } = usage.per_minute;
     let bounds: Vec<_> =
         bounds.iter().map(|(plan, bound)| json!({ "plan": plan, "bound": bound.to_string() })).collect();
-    json!({
-        "limit": name,
-        "stage": match stage { Stage::Shed => "shed", _ => "quota" },
-        "mode": match mode { Mode::Enforce => "enforce", Mode::Report => "report", Mode::Off => "off" },
-        "key": key,
-        "bounds": bounds,
-        "outage": match outage { Outage::Local => "local", Outage::Open => "open", Outage::Closed => "closed" },
-        "store": store,
-    })
+    let members = [
+        ("limit", json!(name)),
+        ("stage", json!(stage.name())),
+        ("mode", json!(mode.name())),
+        ("key", json!(key)),
+        ("bounds", json!(bounds)),
+        ("outage", json!(outage.name())),
+        ("store", json!(store)),
+        ("per_minute", json!({ "admitted": admitted, "refused": refused, "would_refuse": would_refuse })),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What bounds a key by several bounds has them all; `remaining` is that of the first.

@@ -36,8 +36,9 @@ fn admin() -> Arc<Admin> {
         reload: Box::new(|| Box::pin(async { Response::new(Bytes::from_static(b"reloaded")) })),
     };
     let counters = Arc::new(Counters::Memory(Table::new(TableSize::MIN)));
-    let desk = Desk::new(Roster::default, counters, telemetry.events());
-    Arc::new(Admin::new(Vec::new(), Arc::new(telemetry), desk, ask))
+    let telemetry = Arc::new(telemetry);
+    let desk = Desk::new(Roster::default, counters, telemetry.clone());
+    Arc::new(Admin::new(Vec::new(), telemetry, desk, ask))
 }
 
 async fn start(admin: &Arc<Admin>, end: impl Future<Output = ()> + Send + 'static) -> SocketAddr {

@@ -30,6 +30,10 @@ fn answer(limit: &Limit) -> Result<String, CallError> {
     };
     match &limit.action {
         LimitAction::List => gateway.call(Method::GET, "limits", None).map(|answer| told(answer, show::list)),
+        LimitAction::Top { limit } => {
+            let path = format!("limits/{}", escape(limit, RESERVED));
+            gateway.call(Method::GET, &path, None).map(|answer| told(answer, show::top))
+        }
         LimitAction::Show { key } => on_key(Method::GET, key, None),
         LimitAction::Reset { key } => on_key(Method::DELETE, key, None),
         LimitAction::Set { key, rate, lasts } => on_key(Method::PUT, key, Some(json!({ "rate": rate, "for": lasts }))),

@@ -15,7 +15,7 @@ fn number(value: &Value, name: &str) -> Option<u64> {
 /// All limits, one a line.
 pub(super) fn list(answer: &Value) -> String {
     let limits = answer.get("limits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<[String; 5]> = limits
+    let rows: Vec<[String; 6]> = limits
         .iter()
         .map(|limit| {
             let bounds = limit.get("bounds").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -27,14 +27,38 @@ pub(super) fn list(answer: &Value) -> String {
                 })
                 .collect();
             let [name, key, stage, mode] = ["limit", "key", "stage", "mode"].map(|name| text(limit, name).to_owned());
-            [name, key, stage, mode, bounds.join(", ")]
+            let used = limit.get("per_minute").map(per_minute).unwrap_or_default();
+            [name, key, stage, mode, bounds.join(", "), used]
         })
         .collect();
-    let head = ["limit", "key", "stage", "mode", "admits"].map(str::to_owned);
+    let head = ["limit", "key", "stage", "mode", "admits", "last minute"].map(str::to_owned);
     table(&[vec![head], rows].concat())
 }
 
-fn table(rows: &[[String; 5]]) -> String {
+fn per_minute(of: &Value) -> String {
+    let words = [("admitted", "admitted"), ("refused", "refused"), ("would_refuse", "would be refused")];
+    let counts = words.iter().filter_map(|(name, word)| Some((number(of, name).filter(|count| *count > 0)?, word)));
+    counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Who uses a limit most.
+pub(super) fn top(answer: &Value) -> String {
+    let mut lines = format!("{} · {}\n", text(answer, "limit"), text(answer, "key"));
+    for (name, title) in [("most_charged", "charged most"), ("most_refused", "refused most")] {
+        let keys = answer.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // A string takes everything.
+        let _ = writeln!(lines, "{title}, within the last minutes:");
+        if keys.is_empty() {
+            lines.push_str("  nobody\n");
+        }
+        for key in keys {
+            let _ = writeln!(lines, "{:>8}  {}", number(key, "requests").unwrap_or_default(), text(key, "key"));
+        }
+    }
+    lines
+}
+
+fn table(rows: &[[String; 6]]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
     for row in rows {
@@ -118,9 +142,11 @@ mod tests {
     fn limits_are_told_in_columns() {
         let bounds = json!([{ "plan": "free", "bound": "5/m" }, { "plan": null, "bound": "2 at a time" }]);
         let answer = json!({ "limits": [
-            { "limit": "api", "key": "user", "stage": "quota", "mode": "enforce", "bounds": bounds },
+            { "limit": "api", "key": "user", "stage": "quota", "mode": "enforce", "bounds": bounds,
+              "per_minute": { "admitted": 5, "refused": 2, "would_refuse": 0 } },
         ] });
-        let expected = "limit  key   stage  mode     admits\napi    user  quota  enforce  free 5/m, 2 at a time\n";
+        let expected = "limit  key   stage  mode     admits                 last minute\n\
+                        api    user  quota  enforce  free 5/m, 2 at a time  5 admitted, 2 refused\n";
         assert_eq!(list(&answer), expected);
     }
 }

@@ -1,6 +1,6 @@
 use http::HeaderValue;
 use palisade_core::charge::Outage;
-use palisade_core::{Bound, Dress, Item, Rate, Said, Shown, Stage};
+use palisade_core::{Bound, Dress, Item, KeyHash, Rate, Said, Shown, Stage};
 
 use super::super::announce::{Announce, Style};
 use super::*;
@@ -121,7 +121,8 @@ fn budgets_tell_when_they_are_whole() {
     });
     let check = |remaining, next_unit: Option<u64>, expected: &str| {
         let next_unit = next_unit.map(Duration::from_secs);
-        let tally = Tally { item: item.clone(), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit };
+        let tally =
+            Tally { item: item.clone(), key: KeyHash(1), mode: Mode::Enforce, said: Said::Admit, remaining, next_unit };
         let (mut edits, head) = (HeaderEdits::none(), HeaderMap::new());
         with_client("GET / HTTP/1.1", client("192.0.2.1"), |view| {
             let response = ResponseView { status: StatusCode::OK, head: &head, length: None };
