@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Cue;
+
 /// Steps, taken in order. After the last one the connection waits for the next request, unless
 /// a step ended it.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,8 @@ pub(super) enum Step {
     Send(Bytes),
     /// Does nothing for a while.
     Pause(Duration),
+    /// Does nothing until the test says so.
+    Wait(Cue),
     /// Closes the connection in good order.
     Close,
     /// Resets the connection.
@@ -126,6 +130,12 @@ impl Answer {
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
         self.then(Step::Pause(pause))
+    }
+
+    /// Then does nothing until the test gives its cue.
+    #[must_use]
+    pub fn wait(self, cue: &Cue) -> Self {
+        self.then(Step::Wait(cue.clone()))
     }
 
     /// Then closes the connection in good order.

@@ -1,7 +1,6 @@
 //! One connection of the scripted upstream: reads requests, takes the steps of their answers.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -40,7 +39,8 @@ pub(super) async fn serve<S: Socket>(socket: S, number: usize, script: &Script, 
             match step {
                 Step::Read => body.finish(&mut wire, seen).await.map(drop)?,
                 Step::Send(bytes) => wire.socket.write_all(&bytes).await?,
-                Step::Pause(pause) => wire.pause(pause).await?,
+                Step::Pause(pause) => wire.pause(tokio::time::sleep(pause)).await?,
+                Step::Wait(cue) => wire.pause(cue.given()).await?,
                 Step::Close => return wire.socket.shutdown().await,
                 Step::Reset => {
                     wire.socket.reset();
@@ -94,9 +94,8 @@ impl<S: Socket> Wire<S> {
         }
     }
 
-    /// Waits for `pause`, or for the client to close the connection.
-    async fn pause(&mut self, pause: Duration) -> io::Result<()> {
-        let end = tokio::time::sleep(pause);
+    /// Waits for `end`, or for the client to close the connection.
+    async fn pause(&mut self, end: impl Future<Output = ()>) -> io::Result<()> {
         tokio::pin!(end);
         loop {
             tokio::select! {

@@ -10,6 +10,7 @@
 
 mod answer;
 mod connection;
+mod cue;
 mod digest;
 mod websocket;
 
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 pub use answer::Answer;
+pub use cue::Cue;
 pub use digest::digest;
 
 /// What one request looked like when its head was complete.

@@ -46,6 +46,21 @@ fn it_breaks_off_where_it_was_told() {
 }
 
 #[test]
+fn it_waits_for_its_cue() {
+    let cue = Cue::new();
+    let given = cue.clone();
+    let upstream = Upstream::start(move |_| Answer::new().send("one").wait(&cue).send("two")).unwrap();
+    let mut socket = TcpStream::connect(upstream.address()).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut read = [0; 16];
+    assert_eq!(socket.read(&mut read).unwrap(), 3, "what follows is held back");
+    given.give();
+    assert_eq!(socket.read(&mut read).unwrap(), 3);
+    assert_eq!(&read[..3], b"two");
+}
+
+#[test]
 fn a_websocket_sends_messages_back_unmasked() {
     let upstream = Upstream::start(|_| Answer::websocket()).unwrap();
     let request = [
