@@ -42,6 +42,8 @@ Tasks of this repository.
       [--rounds 3] [--write]                 put the table into docs/benchmarks.md
   cargo xtask soak                           send mixed requests for a long time and watch the memory
       [--requests 10000000] [--seed NUMBER] [--palisade FILE]
+  cargo xtask soak addresses                 send from two million addresses and watch memory and limits
+      [--palisade FILE]
 ";
 
 fn main() -> ExitCode {

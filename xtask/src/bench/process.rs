@@ -87,11 +87,20 @@ impl Running {
 
     /// Memory of it and all of its children, shared pages shared out.
     pub(crate) fn memory_kb(&self) -> u64 {
-        let pss = |pid: u32| {
+        self.sum_kb("Pss:")
+    }
+
+    /// Resident memory of it and all of its children.
+    pub(crate) fn resident_kb(&self) -> u64 {
+        self.sum_kb("Rss:")
+    }
+
+    fn sum_kb(&self, what: &str) -> u64 {
+        let size = |pid: u32| {
             let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-            rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+            rollup.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
         };
-        family(self.child.id()).into_iter().filter_map(pss).sum()
+        family(self.child.id()).into_iter().filter_map(size).sum()
     }
 
     fn tasks(&self) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! The steps, in order: what is quick comes first.
 
 use super::{Done, fuzz, supply};
-use crate::bench::instructions;
+use crate::bench::{instructions, stand};
 use crate::command::{command, run};
 use crate::failure::Failure;
 use crate::root::Root;
-use crate::{gen_docs, packages};
+use crate::{gen_docs, packages, soak};
 
 /// One step.
 pub(crate) struct Step {
@@ -23,6 +23,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "docs", about: "the documentation of every crate builds", run: docs },
     Step { name: "test", about: "unit, law, documentation, repository and end-to-end tests", run: test },
     Step { name: "instructions", about: "a request costs what is recorded, within 3 %", run: instructions },
+    Step {
+        name: "addresses",
+        about: "two million of them neither fill the memory nor free one used up",
+        run: addresses,
+    },
     Step { name: "fuzz", about: "laws over arbitrary bytes, from the corpus and beyond it", run: fuzz::run },
     Step {
         name: "licenses",
@@ -37,6 +42,7 @@ const PROGRAMS: &[packages::Debian] = &[
     ("chromium", "chromium"),
     ("curl", "curl"),
     ("git", "git"),
+    ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx-light"),
     ("python3", "python3"),
@@ -84,6 +90,14 @@ fn instructions(root: &Root) -> Result<Done, Failure> {
         return Ok(Done::Skipped("valgrind does not run on this processor or kernel".to_owned()));
     }
     instructions::check(root)?;
+    Ok(Done::Passed)
+}
+
+/// With the binary whose instructions were counted, so that no other is built for this.
+fn addresses(root: &Root) -> Result<Done, Failure> {
+    let palisade = instructions::build_with_symbols(root)?;
+    stand::build(root, Some(&palisade))?;
+    soak::addresses::check(root, palisade)?;
     Ok(Done::Passed)
 }
 

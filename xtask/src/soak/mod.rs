@@ -3,7 +3,9 @@
 //! A leak of a few bytes per request, per aborted body or per refused connection is seen in no test
 //! and in every process that lives for weeks. So: resident memory may be no higher at the end than
 //! it was once everything had warmed up, and no honest request may have failed meanwhile.
+//! `cargo xtask soak addresses` is about addresses instead of requests.
 
+pub(crate) mod addresses;
 mod client;
 mod mix;
 
@@ -52,6 +54,9 @@ struct Shared {
 }
 
 pub(crate) fn run(root: &Root, mut arguments: Arguments) -> Result<(), Failure> {
+    if arguments.flag("addresses") {
+        return addresses::run(root, arguments);
+    }
     let wanted = arguments.value("--requests")?.unwrap_or(REQUESTS);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seed = arguments.value("--seed")?.unwrap_or(now.as_secs());
@@ -98,7 +103,6 @@ fn start(
     upstream: SocketAddr,
 ) -> Result<(SocketAddr, Running), Failure> {
     let (listen, admin) = (free_port()?, free_port()?);
-    let config = folder.join("palisade.toml");
     let text = format!(
         r#"[app]
 listen = "{listen}"
@@ -118,14 +122,26 @@ listen = "{admin}"
 "#,
         log = folder.join("access.log").display(),
     );
-    write(&config, &text)?;
+    Ok((listen, listening(palisade, place, folder, listen, &text)?))
+}
+
+/// Starts it with this configuration and waits until it listens.
+fn listening(
+    palisade: &Path,
+    place: &Place,
+    folder: &Path,
+    listen: SocketAddr,
+    text: &str,
+) -> Result<Running, Failure> {
+    let config = folder.join("palisade.toml");
+    write(&config, text)?;
     let program = Program::new(palisade.display().to_string(), ["run", "--config", &config.display().to_string()]);
     let mut running = Running::start(program, place, folder)?;
     running.listens(listen, START).map_err(|failure| {
         let said = std::fs::read_to_string(folder.join("said")).unwrap_or_default();
         Failure::Found(format!("{failure}\n{said}"))
     })?;
-    Ok((listen, running))
+    Ok(running)
 }
 
 /// One client, until everything was sent.

@@ -109,7 +109,7 @@ fn count(root: &Root, palisade: Option<PathBuf>) -> Result<Counts, Failure> {
 
 /// What is released, but with the names of its functions; in a folder of its own, so that the two
 /// don't replace each other.
-fn build_with_symbols(root: &Root) -> Result<PathBuf, Failure> {
+pub(crate) fn build_with_symbols(root: &Root) -> Result<PathBuf, Failure> {
     let folder = root.join("target/symbols");
     let mut cargo = command(root, "cargo", ["build", "--release", "-p", "palisade", "--target-dir"]);
     run_command(cargo.arg(&folder).env("CARGO_PROFILE_RELEASE_STRIP", "none"))?;
