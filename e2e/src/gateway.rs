@@ -1,11 +1,10 @@
 //! The gateway under test: a process of its own, with its log lines and its end.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::output::{Line, Reader, follow, json_line, text};
 use crate::{Received, Scrape, Wire, within};
 
 /// Lines that are shown of a gateway whose scenario failed.
@@ -148,6 +148,10 @@ fn is_start(line: &Value) -> bool {
     line["event"] == "started"
 }
 
+fn is_record(line: &Line) -> bool {
+    line.json.as_ref().is_some_and(|json| json["event"] == "request")
+}
+
 /// The `palisade` binary of the profile under test: this test is in `target/<profile>/deps`.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -170,21 +174,6 @@ pub struct Gateway {
     home: TempDir,
 }
 
-/// A line that the gateway wrote.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// As written.
-    pub text: String,
-    /// Read as JSON, if it is that.
-    pub json: Option<Value>,
-}
-
-impl Line {
-    fn is_record(&self) -> bool {
-        self.json.as_ref().is_some_and(|json| json["event"] == "request")
-    }
-}
-
 impl Gateway {
     /// The folder it was started in, with its `palisade.toml`.
     pub fn home(&self) -> &Path {
@@ -203,14 +192,8 @@ impl Gateway {
 
     /// Waits for a JSON line on stdout.
     pub async fn line(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let found =
-            |lines: &Vec<Line>| lines.iter().filter_map(|line| line.json.as_ref()).find(|json| wanted(json)).cloned();
-        let mut output = self.output.clone();
-        let waited = within(what, output.wait_for(|lines| found(lines).is_some())).await;
-        match waited {
-            Ok(lines) => found(&lines).unwrap(),
-            Err(_) => panic!("{what}: the gateway ended first\n{}", self.said()),
-        }
+        let found = json_line(&self.output, what, wanted).await;
+        found.unwrap_or_else(|| panic!("{what}: the gateway ended first\n{}", self.said()))
     }
 
     /// Waits for the record of a request.
@@ -221,20 +204,19 @@ impl Gateway {
     /// Waits until there are `count` records and gives all that there are then.
     pub async fn records(&self, count: usize) -> Vec<Value> {
         let mut output = self.output.clone();
-        let enough = |lines: &Vec<Line>| lines.iter().filter(|line| line.is_record()).count() >= count;
+        let enough = |lines: &Vec<Line>| lines.iter().filter(|line| is_record(line)).count() >= count;
         let lines = within(&format!("{count} records"), output.wait_for(enough)).await.unwrap();
-        lines.iter().filter(|line| line.is_record()).filter_map(|line| line.json.clone()).collect()
+        lines.iter().filter(|line| is_record(line)).filter_map(|line| line.json.clone()).collect()
     }
 
     /// Reads no more of its stdout, as a log collector that was stopped.
     pub fn stop_reading(&self) {
-        *self.reader.stopped.lock().unwrap() = true;
+        self.reader.stop();
     }
 
     /// Reads its stdout again.
     pub fn read_on(&self) {
-        *self.reader.stopped.lock().unwrap() = false;
-        self.reader.changed.notify_all();
+        self.reader.read_on();
     }
 
     /// All lines on stdout so far.
@@ -244,7 +226,7 @@ impl Gateway {
 
     /// All that was written to stderr so far.
     pub fn said(&self) -> String {
-        self.talk.borrow().iter().map(|line| format!("{}\n", line.text)).collect()
+        text(&self.talk)
     }
 
     /// Waits until stderr holds `text`.
@@ -325,28 +307,4 @@ impl Drop for Gateway {
             }
         }
     }
-}
-
-/// Whether a stream is being read.
-#[derive(Debug, Default)]
-struct Reader {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-/// Collects the lines of a stream until it ends.
-fn follow(stream: impl Read + Send + 'static, state: Arc<Reader>) -> watch::Receiver<Vec<Line>> {
-    let (sender, receiver) = watch::channel(Vec::new());
-    thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut bytes = Vec::new();
-        while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-            let text = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
-            let json = serde_json::from_str(&text).ok();
-            sender.send_modify(|lines| lines.push(Line { text, json }));
-            bytes.clear();
-            drop(state.changed.wait_while(state.stopped.lock().unwrap(), |stopped| *stopped).unwrap());
-        }
-    });
-    receiver
 }

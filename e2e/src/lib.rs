@@ -8,6 +8,8 @@
 
 pub mod frames;
 pub mod gateway;
+pub mod node;
+pub mod output;
 pub mod peers;
 pub mod scrape;
 pub mod traffic;
