@@ -1,6 +1,8 @@
 //! Limits of one's own, exemptions, and what a client is told: the acceptance scenarios of limits,
 //! by their numbers.
 
+use std::process::Command;
+
 use e2e::{Gateway, Launch, Received, Wire, within};
 use palisade_testkit::upstream::{Answer, Upstream};
 use rustix::process::Signal;
@@ -212,6 +214,25 @@ async fn scenario_15_one_step_of_two_limits() {
     assert_eq!(refused.problem()["violated-policies"], json!(["b"]));
     assert_eq!(refused.field("retry-after").as_deref(), Some("1200"));
     assert_eq!(refused.field("ratelimit").as_deref(), Some("\"a\";r=2;t=120, \"b\";r=0;t=1200"));
+}
+
+/// The other half of the scenario, a key that stands there twice, is in `limits_held.rs`.
+#[test]
+fn scenario_17_a_cost_that_never_fits_is_refused_at_load() {
+    let check = |cost: u32| {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = format!("[limits.api]\non = \"/api/**\"\nrate = \"5/10m\"\ncost = {cost}\n");
+        let text = format!("[app]\nupstream = \"http://127.0.0.1:3000\"\n{limit}");
+        std::fs::write(folder.path().join("palisade.toml"), text).unwrap();
+        let output = Command::new(e2e::gateway::binary()).arg("check").current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        (output.status.code(), said.into_owned())
+    };
+    let (code, said) = check(6);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("limit api costs 6, more than its burst of 5"), "{said}");
+    assert!(said.contains("palisade.toml:6"), "{said}");
+    assert_eq!(check(5).0, Some(0));
 }
 
 #[tokio::test]

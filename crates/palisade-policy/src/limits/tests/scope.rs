@@ -33,6 +33,20 @@ fn what_is_exempt_meets_its_ceiling_alone() {
     }
 }
 
+/// Scenario 11, at one instant.
+#[test]
+fn a_ceiling_of_everybody_is_one_for_all() {
+    let exempt = table([(WEBHOOK, Value::from("100/s"))]);
+    let (compiled, problems) = compiled(Some(table([("exempt", exempt)])), MethodOverride::Drop);
+    assert_eq!(problems.len(), 1, "anyone can use it up, so there is a warning");
+    let mut gate = Gate::of(compiled);
+    let answers: Vec<_> = (0..150).map(|number| gate.ask(WEBHOOK, &format!("192.0.2.{}", number % 50))).collect();
+    let (admitted, refused) = answers.split_at(100);
+    assert!(admitted.iter().all(|answer| answer.starts_with("allow")), "{admitted:?}");
+    let violated = format!("429 limits.rate, violated exempt:{WEBHOOK}, ");
+    assert!(refused.iter().all(|answer| answer.starts_with(&violated)), "{refused:?}");
+}
+
 /// Scenario 12: an exemption is exact.
 #[test]
 fn what_only_looks_exempt_is_not() {
