@@ -1,9 +1,9 @@
 //! `cargo xtask soak addresses`: two million addresses against the smallest table of counters.
 //!
-//! Who can choose addresses must neither fill the memory nor wash out what is known of others: an
-//! address that was used up before stays refused, and an address that is new is admitted. This is
-//! scenario 28 of the limits. It needs an optimized binary: without optimization the flood takes
-//! minutes.
+//! Who can choose addresses, or values of a header that is a key, must neither fill the memory nor
+//! wash out what is known of others: what was used up before stays refused, and what is new is
+//! admitted. This is scenario 28 of the limits. It needs an optimized binary: without optimization
+//! the flood takes minutes.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -33,7 +33,7 @@ const CLIENTS: u32 = 4;
 /// Requests that are sent at once.
 const BATCH: u32 = 100;
 
-const USED_UP: &str = "192.0.2.1";
+const USED_UP: (&str, &str) = ("192.0.2.1", "used-up");
 
 pub(super) fn run(root: &Root, mut arguments: Arguments) -> Result<(), Failure> {
     let palisade: Option<PathBuf> = arguments.value("--palisade")?;
@@ -57,8 +57,8 @@ pub(crate) fn check(root: &Root, palisade: PathBuf) -> Result<(), Failure> {
     judged
 }
 
-/// A flood on a slow machine must not outlast the two hours until the one that is used up has
-/// another request.
+/// A flood on a slow machine must not outlast the two hours until who is used up has another
+/// request.
 fn config(listen: SocketAddr, upstream: SocketAddr) -> String {
     format!(
         r#"[app]
@@ -75,6 +75,11 @@ table = "1MiB"
 on = "/api/**"
 rate = "5/10h"
 
+[limits.session]
+on = "/api/**"
+key = "header.x-session"
+rate = "5/10h"
+
 [log]
 access = "off"
 
@@ -85,14 +90,10 @@ listen = false
 }
 
 fn judge(to: SocketAddr, running: &Running) -> Result<(), Failure> {
-    let expect = |expected: u16| match ask_one(to)? {
-        status if status == expected => Ok(()),
-        status => Err(Failure::Found(format!("{USED_UP} was answered {status}, not {expected}"))),
-    };
     for _ in 0..5 {
-        expect(200)?;
+        expect(to, USED_UP, 200)?;
     }
-    expect(429)?;
+    expect(to, USED_UP, 429)?;
     flood(to, 0..FIRST)?;
     let before = running.resident_kb();
     let began = Instant::now();
@@ -106,7 +107,10 @@ fn judge(to: SocketAddr, running: &Running) -> Result<(), Failure> {
     })?;
     let after = running.resident_kb();
     println!("{:.0} s; {before} KB after {FIRST} requests, {after} KB at the end", began.elapsed().as_secs_f64());
-    expect(429)?;
+    let (address, session) = USED_UP;
+    expect(to, (address, "new"), 429)?;
+    expect(to, ("192.0.2.2", session), 429)?;
+    expect(to, ("192.0.2.2", "new"), 200)?;
     match after.saturating_sub(before) {
         growth if growth > GROWTH_KB_MAX => Err(Failure::Found(format!("the memory grew by {growth} KB"))),
         _ if before == 0 => Err(Failure::Found("the memory can't be read".to_owned())),
@@ -114,21 +118,28 @@ fn judge(to: SocketAddr, running: &Running) -> Result<(), Failure> {
     }
 }
 
-/// The status of a request by the address that is used up.
-fn ask_one(to: SocketAddr) -> Result<u16, Failure> {
-    let lost = |error: std::io::Error| Failure::Found(format!("{USED_UP} has no answer: {error}"));
+/// One request, from an address and with a session, and the status that it has to be answered with.
+fn expect(to: SocketAddr, (address, session): (&str, &str), expected: u16) -> Result<(), Failure> {
+    let lost = |error: std::io::Error| Failure::Found(format!("{address} has no answer: {error}"));
     let mut connection = Connection::open(to).map_err(lost)?;
-    connection.send(request(USED_UP).as_bytes()).map_err(lost)?;
-    Ok(connection.answer(Body::Missing).map_err(lost)?.status)
+    connection.send(request(address, session).as_bytes()).map_err(lost)?;
+    match connection.answer(Body::Missing).map_err(lost)?.status {
+        status if status == expected => Ok(()),
+        status => {
+            let what = format!("{address} with session {session} was answered {status}, not {expected}");
+            Err(Failure::Found(what))
+        }
+    }
 }
 
-/// One request from each of these addresses. All of them have to be admitted.
+/// One request from each of these addresses, with a session of its own. All of them have to be
+/// admitted.
 fn flood(to: SocketAddr, numbers: Range<u32>) -> Result<(), Failure> {
     let lost = |error: std::io::Error| Failure::Found(format!("no answer: {error}"));
     let mut connection = Connection::open(to).map_err(lost)?;
     for first in numbers.clone().step_by(BATCH as usize) {
         let batch = first..numbers.end.min(first + BATCH);
-        let requests: String = batch.clone().map(|number| request(&address(number))).collect();
+        let requests: String = batch.clone().map(|number| request(&address(number), &number.to_string())).collect();
         connection.send(requests.as_bytes()).map_err(lost)?;
         for number in batch {
             let answer = connection.answer(Body::Missing).map_err(lost)?;
@@ -141,8 +152,8 @@ fn flood(to: SocketAddr, numbers: Range<u32>) -> Result<(), Failure> {
 }
 
 /// HEAD counts as GET does and its answer is short.
-fn request(address: &str) -> String {
-    format!("HEAD /api/x HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {address}\r\n\r\n")
+fn request(address: &str, session: &str) -> String {
+    format!("HEAD /api/x HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {address}\r\nX-Session: {session}\r\n\r\n")
 }
 
 /// Each another client: IPv4, and IPv6 in a /48 of its own.
