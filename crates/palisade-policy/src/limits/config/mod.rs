@@ -102,7 +102,9 @@ palisade_core::section! {
         default_output: Option<Setting<Whole<1, 10_000_000>>>,
         /// Counts only requests with these answers, `[401, 403, 422]`, or
         /// `{ status = [401], location_contains = "error=" }`, whoever gave them but for limits. Such a
-        /// request is reserved when it arrives, and clients are never told of such a limit.
+        /// request is reserved when it arrives, and clients are never told of such a limit. What tells
+        /// of a failure only in its body is not counted: Auth.js answers 200 to its own script and to
+        /// whoever says to be it, so its sign-in needs a limit without `count` as well.
         count: Option<Setting<RawCount>>,
         /// How long an answer may take before what was reserved counts. A minute, unless said: longer
         /// than applications take. Of tokens a quarter of an hour: longer than models do.
