@@ -9,6 +9,7 @@
 //! A store reads no clock: `now` is the request's own.
 
 pub mod counters;
+pub mod embedded;
 mod error;
 pub mod overrides;
 pub mod records;

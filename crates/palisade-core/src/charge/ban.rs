@@ -28,11 +28,11 @@ pub struct BanRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// When it was refused, of late.
-    strikes: ArrayVec<u64, AFTER_MAX>,
+    pub(super) strikes: ArrayVec<u64, AFTER_MAX>,
     /// When the last ban ends, or did.
-    until: u64,
+    pub(super) until: u64,
     /// How many there were.
-    bans: u8,
+    pub(super) bans: u8,
 }
 
 impl BanRule {

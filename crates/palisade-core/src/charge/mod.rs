@@ -16,6 +16,7 @@ mod quota;
 mod rate;
 mod step;
 mod table;
+mod wall;
 
 use std::fmt;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use quota::{Calendar, Quota};
 pub use rate::Rate;
 pub use step::{State, Step, settle, step};
 pub use table::TableSize;
+pub use wall::Shift;
 
 /// At most this many charges are made in one step: sixteen limits with all they may consist of, and
 /// room for requests that read in more ways than one.

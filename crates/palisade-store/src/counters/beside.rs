@@ -14,6 +14,15 @@ pub(super) struct Beside {
     /// No more than there are requests under way: what is settled is gone.
     pending: HashMap<KeyHash, Pending>,
     standings: HashMap<KeyHash, Standing>,
+    standings_are: Written,
+}
+
+/// Whether the disk knows of all standings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Written {
+    #[default]
+    Yes,
+    No,
 }
 
 impl Beside {
@@ -43,9 +52,11 @@ impl Beside {
     /// Keeps how a key stands. A full stripe gives up the one that will be forgotten first, so that a
     /// flood of keys pushes out its own: a ban is given up only where every other one lasts longer.
     pub(super) fn stand(&mut self, key: KeyHash, standing: Standing, now: u64) {
-        if standing == Standing::default() {
+        // Who is banned asks on and on, and nothing changes.
+        if standing == Standing::default() || self.standings.get(&key) == Some(&standing) {
             return;
         }
+        self.standings_are = Written::No;
         if self.standings.len() >= STANDINGS_MAX && !self.standings.contains_key(&key) {
             self.standings.retain(|_, known| known.forgotten() > now);
             let first = self.standings.iter().min_by_key(|(_, known)| known.forgotten()).map(|(key, _)| *key);
@@ -58,7 +69,25 @@ impl Beside {
 
     /// Forgets a ban, and what led to it.
     pub(super) fn pardon(&mut self, key: KeyHash) {
-        self.standings.remove(&key);
+        if self.standings.remove(&key).is_some() {
+            self.standings_are = Written::No;
+        }
+    }
+
+    /// All standings that still matter, if any has changed since they were last taken.
+    pub(super) fn take_standings(&mut self, now: u64) -> Option<Vec<(KeyHash, Standing)>> {
+        match std::mem::take(&mut self.standings_are) {
+            Written::Yes => None,
+            Written::No => {
+                let matter = self.standings.iter().filter(|(_, standing)| standing.forgotten() > now);
+                Some(matter.map(|(key, standing)| (*key, standing.clone())).collect())
+            }
+        }
+    }
+
+    /// What was taken did not reach the disk.
+    pub(super) fn give_standings_back(&mut self) {
+        self.standings_are = Written::No;
     }
 
     #[cfg(test)]

@@ -40,6 +40,11 @@ impl<'a> Bucket<'a> {
         Cell::from_word(known.map_or(0, |[_, word]| *word))
     }
 
+    /// Every counter with its tag.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (u64, Cell)> {
+        self.0.iter().filter(|[tag, _]| *tag != 0).map(|[tag, word]| (*tag, Cell::from_word(*word)))
+    }
+
     /// Keeps the counter under `tag`.
     ///
     /// A full bucket gives up the counter nearest to its end: a flood of new keys evicts its own,

@@ -1,7 +1,9 @@
 //! Counters in this process: one table of fixed size, allocated once.
 //!
-//! A key's hash picks a stripe, a bucket in it and a tag; the stripe's lock owns its cells, so that
-//! no counter can be touched without it. A step that needs several stripes locks them in ascending
+//! A key's hash is folded to a tag, which picks a stripe and a bucket in it; the stripe's lock owns its
+//! cells, so that no counter can be touched without it. The tag alone tells where a counter is, in a
+//! table of any size, so that one that was written down (`keep`) can be put back.
+//! A step that needs several stripes locks them in ascending
 //! order, all before it reads: it is exact under parallel use and can't deadlock. Pages nobody
 //! wrote to cost no memory, and a flood of keys can't make the table grow.
 //!
@@ -11,15 +13,21 @@
 //! 256 stripes are enough for two threads to meet rarely, and few enough for the locks to stay in
 //! a core's own cache beside the cells.
 
+mod keep;
+mod marks;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrayvec::ArrayVec;
-use palisade_core::charge::{BANS_MAX, CHARGES_MAX, Standing, State, Step, TableSize, settle, step};
+use palisade_core::charge::{BANS_MAX, CHARGES_MAX, Cell, Standing, State, Step, TableSize, settle, step};
 use palisade_core::{Charge, Charges, KeyHash, Monotonic, Now, Verdict, Verdicts};
 
 use super::beside::Beside;
 use super::bucket::{Bucket, CELLS, Placed, WORDS};
 use crate::overrides::Current;
+use marks::Marks;
+
+pub use keep::{CELLS_A_ROUND, Changes, Waiting};
 
 /// A power of two, so that a stripe is some bits of the hash.
 const STRIPES: usize = 256;
@@ -46,6 +54,10 @@ struct Cells {
     used: u64,
     evictions: u64,
     beside: Beside,
+    /// Buckets that were written to since they were last looked at.
+    changed: Marks,
+    /// Counters that were forgotten on demand since then.
+    cleared: Vec<u64>,
 }
 
 /// How full the table is.
@@ -82,8 +94,8 @@ impl Table {
     /// An empty table of this size.
     pub fn new(size: TableSize) -> Self {
         let buckets = size.bytes() / (STRIPES * BUCKET_BYTES) as u64;
-        let words = usize::try_from(buckets).unwrap_or(usize::MAX).saturating_mul(WORDS);
-        let stripes = (0..STRIPES).map(|_| Stripe(Mutex::new(Cells::new(words)))).collect();
+        let buckets_each = usize::try_from(buckets).unwrap_or(usize::MAX);
+        let stripes = (0..STRIPES).map(|_| Stripe(Mutex::new(Cells::new(buckets_each)))).collect();
         Self { stripes, buckets_per_stripe: buckets, overrides: Current::default() }
     }
 
@@ -196,12 +208,17 @@ impl Table {
         places.extend(charges.list.iter().map(|charge| self.place(charge.key)));
     }
 
-    /// The lower half of the hash picks stripe (its last bits) and bucket (its first bits), the
-    /// upper half is the tag. Zero marks an empty cell, so no key has it.
+    /// Both halves of the hash make the tag. Zero marks an empty cell, so no key has it.
     fn place(&self, key: KeyHash) -> Place {
-        let low = key.0 as u64;
-        let bucket = (u128::from(low) * u128::from(self.buckets_per_stripe)) >> 64;
-        Place { key, stripe: low as usize % STRIPES, bucket: bucket as usize, tag: ((key.0 >> 64) as u64).max(1) }
+        let tag = ((key.0 >> 64) as u64 ^ key.0 as u64).max(1);
+        let (stripe, bucket) = self.home(tag);
+        Place { key, stripe, bucket, tag }
+    }
+
+    /// The last bits of a tag pick the stripe, its first bits the bucket.
+    fn home(&self, tag: u64) -> (usize, usize) {
+        let bucket = (u128::from(tag) * u128::from(self.buckets_per_stripe)) >> 64;
+        (tag as usize % STRIPES, bucket as usize)
     }
 
     /// Locks the stripes of a step, in ascending order.
@@ -230,17 +247,26 @@ impl Stripe {
 }
 
 impl Cells {
-    fn new(words: usize) -> Self {
+    fn new(buckets: usize) -> Self {
         // Zeroed by the allocator, so that pages stay untouched. It aligns to 16 bytes, a bucket
         // wants 128: some words more, and buckets begin at the first boundary.
-        let words = vec![0; words.saturating_add(WORDS)].into_boxed_slice();
+        let words = vec![0; buckets.saturating_mul(WORDS).saturating_add(WORDS)].into_boxed_slice();
         let first = words.as_ptr().align_offset(BUCKET_BYTES).min(WORDS);
-        Self { words, first, used: 0, evictions: 0, beside: Beside::default() }
+        let (beside, changed, cleared) = (Beside::default(), Marks::new(buckets), Vec::new());
+        Self { words, first, used: 0, evictions: 0, beside, changed, cleared }
     }
 
     fn bucket(&mut self, bucket: usize) -> Option<Bucket<'_>> {
         let start = self.first + bucket * WORDS;
         self.words.get_mut(start..start + WORDS).map(Bucket::new)
+    }
+
+    fn put(&mut self, bucket: usize, tag: u64, cell: Cell, now: Now) {
+        match self.bucket(bucket).map(|mut bucket| bucket.put(tag, cell, now)) {
+            Some(Placed::Fresh) => self.used += 1,
+            Some(Placed::Evicted) => self.evictions += 1,
+            Some(Placed::Updated | Placed::Reused) | None => {}
+        }
     }
 }
 
@@ -274,12 +300,8 @@ impl Held<'_> {
             // As good as none, whether it is there or not.
             return;
         }
-        let placed = cells.bucket(place.bucket).map(|mut bucket| bucket.put(place.tag, state.cell, now));
-        match placed {
-            Some(Placed::Fresh) => cells.used += 1,
-            Some(Placed::Evicted) => cells.evictions += 1,
-            Some(Placed::Updated | Placed::Reused) | None => {}
-        }
+        cells.put(place.bucket, place.tag, state.cell, now);
+        cells.changed.mark(place.bucket);
     }
 
     fn stand(&mut self, place: Place, standing: Standing, now: Now) {
@@ -289,9 +311,11 @@ impl Held<'_> {
     }
 
     fn clear(&mut self, place: Place) {
-        if let Some(mut bucket) = self.cells(place.stripe).and_then(|cells| cells.bucket(place.bucket)) {
+        let Some(cells) = self.cells(place.stripe) else { return };
+        if let Some(mut bucket) = cells.bucket(place.bucket) {
             bucket.clear(place.tag);
         }
+        cells.clear_later(place.tag);
     }
 }
 

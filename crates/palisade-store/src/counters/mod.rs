@@ -11,6 +11,7 @@
 
 mod beside;
 mod bucket;
+pub mod kept;
 pub mod memory;
 pub mod redis;
 
@@ -198,6 +199,13 @@ impl Counters {
         match self {
             Self::Memory(table) => table,
             Self::Redis(redis) => redis.table(),
+        }
+    }
+
+    /// The table in this process.
+    pub fn table(&self) -> &memory::Table {
+        match self {
+            Self::Memory(table) => table,
         }
     }
 }

@@ -4,6 +4,7 @@ mod ban;
 mod quota;
 mod rate;
 mod reserved;
+mod wall;
 mod whole;
 
 use std::time::Duration;

@@ -5,9 +5,9 @@ use palisade_core::{Ban, Bound, Rate, Spend, Utc};
 
 use super::*;
 
-/// Keys of one bucket, told apart by their tags.
-fn neighbour(tag: u64) -> KeyHash {
-    KeyHash((u128::from(tag) << 64) | 0x1234_5678_9abc_def0)
+/// Keys of one bucket: neither the first bits nor the last ones of their tags differ.
+fn neighbour(number: u64) -> KeyHash {
+    KeyHash((0x1234_0000_0000_00f0 | number << 8).into())
 }
 
 fn one(key: KeyHash, amount: u32) -> Charge {
@@ -135,8 +135,8 @@ fn buckets_lie_on_lines_of_cache() {
 
 #[test]
 fn every_hash_has_a_place() {
-    let table = Table::new(TableSize::MIN);
     for hash in [0, 1, u128::MAX, u128::from(u64::MAX), u128::MAX << 64] {
+        let table = Table::new(TableSize::MIN);
         let first = take(&table, &[one(KeyHash(hash), 60)], at(1));
         assert_eq!((first, take(&table, &[one(KeyHash(hash), 1)], at(1))), (true, false), "{hash:x}");
     }
