@@ -18,7 +18,7 @@ pub struct Change {
 }
 
 /// Keys that only a start takes over: they are about what exists once per process.
-const AT_START: [&str; 13] = [
+const AT_START: [&str; 14] = [
     "admin.hosts",
     "admin.listen",
     "app.engine",
@@ -32,6 +32,7 @@ const AT_START: [&str; 13] = [
     "store.counters",
     "store.counters.env",
     "store.counters.file",
+    "store.directory",
 ];
 
 /// Every key whose effective value differs, in the order of the keys.

@@ -9,6 +9,9 @@ use palisade_policy::demo::Demo;
 /// A longer file is not a configuration.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// The state directory beside a file.
+const STATE: &str = ".palisade";
+
 /// Everything that [`load`](crate::load) reads. Made by whoever knows the command line and the
 /// environment; reads the files at once, so that what follows is a pure function but for secrets.
 #[derive(Clone, Debug)]
@@ -18,6 +21,7 @@ pub struct Inputs {
     pub(crate) secrets: Secrets,
     pub(crate) demo: Demo,
     pub(crate) directory: PathBuf,
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// Whether secrets are looked up.
@@ -76,6 +80,7 @@ impl Inputs {
             secrets: Secrets::Resolve,
             demo: Demo::Never,
             directory: directory.into(),
+            state: None,
         }
     }
 
@@ -88,12 +93,19 @@ impl Inputs {
     /// so, with all other problems.
     pub fn file(path: &Path, environment: Option<&Environment>) -> Self {
         let mut inputs = Self::without_file(path.parent().unwrap_or(Path::new("")));
+        inputs.state = Some(inputs.directory.join(STATE));
         inputs.sources.push(Source::read(path));
         if let Some(Environment(environment)) = environment {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("palisade");
             inputs.sources.push(Source::read(&path.with_file_name(format!("{stem}.{environment}.toml"))));
         }
         inputs
+    }
+
+    /// The same with another state directory, unless the configuration names one.
+    pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
+        self
     }
 
     /// The same for a demo, which believes what a field says about the user. No file can say so.

@@ -11,9 +11,9 @@ use crate::snapshot::{EdgeSettings, Snapshot};
 use crate::store::CounterStore;
 use crate::{admin, app, log, merge, parse, performance, routes, store};
 
-/// Random bits, drawn once per process: nobody outside can tell which keys share a counter. A
+/// Random bits, drawn once and kept with the counters: nobody outside can tell which keys share one. A
 /// reload passes the same ones again, else every counter would begin anew.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);
 
 /// Compiles the inputs. Both results say everything that was found, not only the first problem:
@@ -103,7 +103,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     let RawConfig { app, policies: Part(policies), store, log, performance, admin } = raw;
     let app = app::compile(app.value, &inputs.directory, inputs.secrets, problems);
     let admin = admin::compile(admin.value, &app.app, problems);
-    let store = store::compile(store.value, &inputs.directory, inputs.secrets, problems);
+    let (store, state) = store::compile(store.value, inputs, problems);
     let log = log::compile(log.value, &inputs.directory);
     let (performance, patterns) = performance::compile(performance.value);
 
@@ -127,6 +127,7 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
         table,
         counters: store,
         store_deadline,
+        state,
         upstreams: app.upstreams,
         log,
         performance,

@@ -16,7 +16,7 @@ section! {
         /// The application behind the gateway, and how both are reached.
         app: Setting<RawApp> = {},
         ..policies: Part<RawPolicies>,
-        /// Where counters live that several gateways share.
+        /// Where what has to last is kept, and where counters live that several gateways share.
         store: Setting<RawStore> = {},
         /// What is written about requests.
         log: Setting<RawLog> = {},

@@ -1,5 +1,6 @@
 //! What the gateway runs on: everything that the configuration says, as types that can't be wrong.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub counters: CounterStore,
     /// How long a request may wait for counters that are kept elsewhere.
     pub store_deadline: Duration,
+    /// The directory of what has to survive a restart; `None`: nothing is kept.
+    pub state: Option<PathBuf>,
     /// How the requests of each route are sent on.
     pub forwarding: ForwardingTable,
     /// The groups of servers; the first one is that of `[app] upstream`.

@@ -1,19 +1,24 @@
-//! `[store]`: where counters live that several gateways share.
+//! `[store]`: where what has to last is kept, and where counters live that several gateways share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use palisade_core::config::{Code, Fault, Problem, Problems, SecretRef, Setting, Shape, Text, TextOr};
 use palisade_core::section;
 use palisade_core::store::RedisAddress;
 
-use crate::inputs::Secrets;
+use crate::inputs::{Inputs, Secrets};
 use crate::secrets;
 
 section! {
-    /// Where counters live that several gateways share. Without it each gateway counts for itself, in
-    /// its own memory.
+    /// Where what has to last is kept, and where counters live that several gateways share.
     pub struct RawStore {
-        /// A Redis (6.2 or newer) or Valkey (7.2 or newer) server: `redis://host:6379`, with TLS
+        /// The state directory: what has to survive a restart, such as spent limits and bans. Made if
+        /// it is not there, for the gateway's user alone. One gateway runs on it at a time. By default
+        /// `$STATE_DIRECTORY`, which systemd sets, else `.palisade` beside the file; without a file,
+        /// nowhere. Applies at start.
+        directory: Option<Setting<String>>,
+        /// Where counters live that several gateways share. Without it each gateway counts for itself, in
+        /// its own memory. A Redis (6.2 or newer) or Valkey (7.2 or newer) server: `redis://host:6379`, with TLS
         /// `rediss://host:6379`, or `redis+unix:///path`. A number behind `/`, or behind a socket's
         /// `?db=`, picks the database. With a password, `redis://user:password@host:6379`, the whole
         /// address is a secret: `{ env = "REDIS_URL" }` or `{ file = "/path" }`. Applies at start.
@@ -52,8 +57,28 @@ pub enum CounterStore {
     Shared(Option<RedisAddress>),
 }
 
-pub(crate) fn compile(raw: RawStore, directory: &Path, secrets: Secrets, problems: &mut Problems) -> CounterStore {
-    let RawStore { counters } = raw;
+/// Where counters are, and the state directory; `None`: nothing is kept.
+pub(crate) fn compile(raw: RawStore, inputs: &Inputs, problems: &mut Problems) -> (CounterStore, Option<PathBuf>) {
+    let RawStore { directory, counters } = raw;
+    let state = state(directory, inputs, problems);
+    (store(counters, &inputs.directory, inputs.secrets, problems), state)
+}
+
+fn state(raw: Option<Setting<String>>, inputs: &Inputs, problems: &mut Problems) -> Option<PathBuf> {
+    let Some(Setting { value, place }) = raw else { return inputs.state.clone() };
+    if value.is_empty() {
+        let problem = Problem::new(Code::InvalidValue, &place, "`store.directory` names no directory");
+        problems.report(problem.label("for example \"/var/lib/palisade\""));
+    }
+    Some(inputs.directory.join(value))
+}
+
+fn store(
+    counters: Option<Setting<TextOr<PublicAddress, SecretRef>>>,
+    directory: &Path,
+    secrets: Secrets,
+    problems: &mut Problems,
+) -> CounterStore {
     let Some(Setting { value, place }) = counters else { return CounterStore::Memory };
     match value {
         TextOr::Text(PublicAddress(address)) => CounterStore::Shared(Some(address)),

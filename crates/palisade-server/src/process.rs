@@ -23,10 +23,12 @@ use crate::drain::{self, Ended, Signals};
 use crate::gateway::REDIRECT;
 use crate::gauges::{Board, gauges};
 use crate::health::Conditions;
+use crate::keep::{self, Keeper, Opened};
 use crate::listen::{ListenError, PUBLIC, Sockets};
 use crate::live::{LiveError, Plan};
 use crate::reload::{self, Reloader, Workers};
 use crate::seat::Seat;
+use crate::state::StateError;
 use crate::status::Status;
 use crate::tick::Tick;
 use crate::tls::{self, Change, Tls, TlsError};
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The certificates can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Another gateway has the state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Telemetry could not start.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -69,6 +74,7 @@ impl StartError {
         match self {
             Self::Listen(unbound) => unbound.help(),
             Self::Config(_)
+            | Self::State(_)
             | Self::Application(_)
             | Self::Tls(_)
             | Self::Telemetry(_)
@@ -99,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Board>,
     pub(crate) workers: Workers,
     pub(crate) reloader: Reloader,
+    pub(crate) keeper: Keeper,
 }
 
 /// Random bits that last as long as the process.
@@ -127,13 +134,13 @@ impl Process {
     /// Why the gateway can't run. Nothing is left behind.
     pub fn start(read: Read) -> Result<Self, StartError> {
         let mut random = fastrand::Rng::new();
-        let secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
+        let mut secrets = Secrets { seed: Seed(random.u128(..).to_ne_bytes()), sample: random.u128(..).to_ne_bytes() };
         // Which files these are is known once they were read; what they are is marked before that,
         // so that no change between the two is missed.
         let paths: Vec<_> = read().paths().cloned().collect();
         let marks = Mutex::new(reload::look(&paths));
         let inputs = read();
-        let (snapshot, report) = load(&inputs, secrets.seed).map_err(|report| StartError::Config(Box::new(report)))?;
+        let (snapshot, report, opened) = configure(&inputs, &mut secrets)?;
         let plan = Arc::new(Plan::new(Arc::new(snapshot), secrets.sample)?);
         let snapshot = plan.snapshot.clone();
         let count = snapshot.app.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
@@ -153,11 +160,10 @@ impl Process {
         };
         let admin = admin_listener(&runtime, &snapshot)?;
         let telemetry = Arc::new(Telemetry::start(settings::telemetry(&snapshot), settings::labels(&snapshot))?);
+        let counters = Arc::new(store::counters(&snapshot));
+        let keeper = opened.start(&counters, &telemetry.events());
         let parts = Parts {
-            stores: Arc::new(Stores {
-                counters: store::counters(&snapshot).into(),
-                records: Records::new(RECORD_BYTES_MAX),
-            }),
+            stores: Arc::new(Stores { counters, records: Records::new(RECORD_BYTES_MAX) }),
             door: Arc::new(Door::new(
                 settings::limits(&snapshot),
                 settings::admission(&snapshot),
@@ -181,7 +187,7 @@ impl Process {
             turn: tokio::sync::Mutex::default(),
         };
         let Parts { stores, door, telemetry, status, board } = parts;
-        let shared = Arc::new(Shared { telemetry, status, stores, door, board, workers, reloader });
+        let shared = Arc::new(Shared { telemetry, status, stores, door, board, workers, reloader, keeper });
         let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
         let end = Arc::default();
         let process = Self { runtime, shared, end, public, redirect: beside, admin: admin_address, signals, report };
@@ -228,6 +234,7 @@ impl Process {
         // Workers first, so that the records of what they cut are told; then the log.
         shared.workers.stop();
         runtime.shutdown_timeout(SLOW_END);
+        shared.keeper.end(ended, &shared.telemetry.events());
         shared.telemetry.shutdown();
         ended
     }
@@ -262,6 +269,22 @@ impl Process {
             self.runtime.spawn(store::watch(redis, shared.telemetry.events()));
         }
         self.runtime.spawn(reload::watch(shared));
+    }
+}
+
+/// Compiles the configuration, and opens what it says is kept. Counters that were kept are known by
+/// keys under the seed of then, which takes the place of this process's own.
+fn configure(inputs: &Inputs, secrets: &mut Secrets) -> Result<(Snapshot, Report, Opened), StartError> {
+    let load = |seed| load(inputs, seed).map_err(|report| StartError::Config(Box::new(report)));
+    let (snapshot, report) = load(secrets.seed)?;
+    let opened = keep::open(snapshot.state.as_deref(), secrets.seed)?;
+    match opened.seed().filter(|seed| *seed != secrets.seed) {
+        None => Ok((snapshot, report, opened)),
+        Some(seed) => {
+            secrets.seed = seed;
+            let (snapshot, report) = load(seed)?;
+            Ok((snapshot, report, opened))
+        }
     }
 }
 
@@ -334,8 +357,8 @@ fn ask(shared: &Arc<Shared>) -> Ask {
             Conditions { servers_out: board.out(), ..status.conditions(clock::monotonic()) }
         }),
         gauges: Box::new(move || {
-            let Shared { door, status, stores, board, reloader, .. } = &*of_gauges;
-            gauges(door, status, stores, board, format!("{:016x}", reloader.snapshot().hash()).into())
+            let hash = format!("{:016x}", of_gauges.reloader.snapshot().hash());
+            gauges(&of_gauges, hash.into())
         }),
         reload: Box::new(move || {
             let shared = of_reload.clone();

@@ -1,6 +1,7 @@
 //! Which configuration a command works on.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use palisade_config::{Environment, Inputs, locate};
@@ -39,6 +40,7 @@ pub(crate) struct Found {
     environment: Option<Environment>,
     upstream: Option<String>,
     listen: Option<String>,
+    state: Option<PathBuf>,
 }
 
 /// The file that the options, the environment or the directory name, with the overlay of the
@@ -53,7 +55,18 @@ pub(crate) fn find(source: &Source, upstream: Option<&str>) -> Result<Found, Sou
     if file.is_none() && upstream.is_none() {
         return Err(SourceError::NoFile);
     }
-    Ok(Found { file, environment, upstream: upstream.map(str::to_owned), listen: env::var("PALISADE_LISTEN").ok() })
+    Ok(Found {
+        file,
+        environment,
+        upstream: upstream.map(str::to_owned),
+        listen: env::var("PALISADE_LISTEN").ok(),
+        state: env::var_os("STATE_DIRECTORY").and_then(|list| first(&list)),
+    })
+}
+
+/// The first of the directories that systemd made. It separates them by colons.
+fn first(list: &OsStr) -> Option<PathBuf> {
+    env::split_paths(list).next().filter(|directory| !directory.as_os_str().is_empty())
 }
 
 /// What [`find`] finds, read.
@@ -79,6 +92,9 @@ impl Found {
         if let Some(address) = &self.listen {
             inputs = inputs.listen("PALISADE_LISTEN", address);
         }
+        if let Some(directory) = &self.state {
+            inputs = inputs.state(directory);
+        }
         inputs
     }
 }
@@ -99,6 +115,7 @@ mod tests {
             environment: None,
             upstream: Some("http://127.0.0.1:1".to_owned()),
             listen: None,
+            state: None,
         };
         assert!(load(&found.read(), Seed([0; 16])).is_ok());
         std::fs::remove_file(file).unwrap();

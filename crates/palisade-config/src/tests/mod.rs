@@ -5,6 +5,7 @@ mod overlay;
 mod problems;
 mod properties;
 mod secrets;
+mod store;
 
 use crate::{Inputs, Report, Secrets, Seed, Snapshot};
 

@@ -201,13 +201,6 @@ impl Counters {
             Self::Redis(redis) => redis.table(),
         }
     }
-
-    /// The table in this process.
-    pub fn table(&self) -> &memory::Table {
-        match self {
-            Self::Memory(table) => table,
-        }
-    }
 }
 
 /// Why nothing was set.

@@ -6,7 +6,10 @@ const SCHEMA: Schema =
     Schema { application_id: APPLICATION | 0xfe, migrations: &["CREATE TABLE a (n INTEGER NOT NULL) STRICT"] };
 
 const NEXT: Schema = Schema {
-    migrations: &["CREATE TABLE a (n INTEGER NOT NULL) STRICT", "ALTER TABLE a ADD COLUMN m INTEGER NOT NULL DEFAULT 7"],
+    migrations: &[
+        "CREATE TABLE a (n INTEGER NOT NULL) STRICT",
+        "ALTER TABLE a ADD COLUMN m INTEGER NOT NULL DEFAULT 7",
+    ],
     ..SCHEMA
 };
 

@@ -52,6 +52,8 @@ pub struct Gauges {
     pub limits_evictions: u64,
     /// How the shared store of counters does, if there is one.
     pub limits_store: Option<LimitsStore>,
+    /// How the counters of limits are kept; `None` if they are not to be.
+    pub limits_kept: Option<LimitsKept>,
     /// Whether the last reload was taken over. `None` before the first one.
     pub reload: Option<Reload>,
     /// Hash of the config in force.
@@ -84,6 +86,23 @@ pub struct Lag {
     pub buckets: Vec<u64>,
     /// The sum of what was counted.
     pub sum: Duration,
+}
+
+/// How the counters of limits are kept in the state directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsKept {
+    /// Whether they are.
+    pub is_up: bool,
+    /// How many there are in it.
+    pub cells: u64,
+    /// How many had to wait for a later round, since the start.
+    pub left_out: u64,
+    /// How often they were written.
+    pub rounds: u64,
+    /// Since they were last written.
+    pub age: Option<Duration>,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// How the last reload went.

@@ -14,7 +14,7 @@ use super::process::Process;
 use super::registry::{PLANS, Plan, Registry};
 use super::shard::{LimitCells, MethodCells, RouteCells, Series, ServerCells, Shard};
 use super::text::{Format, Label, Text};
-use super::{Gauges, LimitsStore, Reload, catalog};
+use super::{Gauges, LimitsKept, LimitsStore, Reload, catalog};
 
 /// What a scrape is made from.
 pub(crate) struct Sources<'a> {
@@ -150,6 +150,9 @@ impl Sources<'_> {
             for (why, count) in misses.iter().filter(|(_, count)| *count > 0) {
                 text.value(&catalog::LIMITS_STORE_MISSES, &[("why", why)], count);
             }
+        }
+        if let Some(kept) = self.gauges.limits_kept {
+            limits_kept(text, kept);
         }
     }
 
@@ -316,6 +319,18 @@ impl SeriesSum {
             sum.latency.add(&series.latency);
         }
         sum
+    }
+}
+
+fn limits_kept(text: &mut Text, kept: LimitsKept) {
+    let LimitsKept { is_up, cells, left_out, rounds, age, took } = kept;
+    text.value(&catalog::LIMITS_KEPT_UP, &[], u8::from(is_up));
+    text.value(&catalog::LIMITS_KEPT_CELLS, &[], cells);
+    text.value(&catalog::LIMITS_KEPT_LEFT_OUT, &[], left_out);
+    text.value(&catalog::LIMITS_KEPT_ROUNDS, &[], rounds);
+    if let Some(age) = age {
+        text.value(&catalog::LIMITS_KEPT_AGE, &[], age.as_secs_f64());
+        text.value(&catalog::LIMITS_KEPT_SECONDS, &[], took.as_secs_f64());
     }
 }
 

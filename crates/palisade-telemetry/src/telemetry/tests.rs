@@ -11,7 +11,7 @@ use palisade_core::{
 
 use super::*;
 use crate::metrics::catalog;
-use crate::metrics::{Connections, Lag, LimitsStore};
+use crate::metrics::{Connections, Lag, LimitsKept, LimitsStore};
 use crate::settings::AddressForm;
 use crate::testing::{record, tally};
 
@@ -447,6 +447,7 @@ fn what_is_scraped_is_what_is_declared() {
         handshakes: vec![("ok", 1)],
         lag: lag.clone(),
         limits_store: Some(LimitsStore { up: 1, gateways: 2, answers: lag, misses: vec![("timeout", 2)] }),
+        limits_kept: Some(LimitsKept { age: Some(Duration::from_secs(1)), ..LimitsKept::default() }),
         upstream_connections: vec![("a:1".into(), "idle", 3)],
         reload: Some(crate::metrics::Reload::Succeeded),
         snapshot: "abc".into(),

@@ -103,7 +103,8 @@ impl Kept {
         let mut file = Embedded::open(path, &SCHEMA)?;
         let utc = i64::try_from(now.utc.as_nanos()).unwrap_or(i64::MAX);
         let seed = file.write(|transaction| {
-            let known = transaction.query_row("SELECT seed, clock FROM process", [], |row| Ok((row.get(0)?, row.get(1)?)));
+            let known =
+                transaction.query_row("SELECT seed, clock FROM process", [], |row| Ok((row.get(0)?, row.get(1)?)));
             match known.optional()? {
                 Some((seed, clock)) => {
                     if utc < clock {
