@@ -7,9 +7,10 @@ use palisade_core::{Monotonic, Reason};
 use palisade_proxy::Gauges as Server;
 use palisade_telemetry::Gauges;
 use palisade_telemetry::metrics::{Connections, Lag};
+use palisade_tower::guard::Stores;
 
+use crate::accept::Door;
 use crate::counters::{ConnectionLimit, Engine, Handshake};
-use crate::process::Shared;
 use crate::rotation::{News, Rotation};
 use crate::status::Status;
 use crate::store;
@@ -61,8 +62,7 @@ impl Board {
 }
 
 /// What a scrape is told.
-pub(crate) fn gauges(shared: &Shared, snapshot: Arc<str>) -> Gauges {
-    let Shared { door, status, stores, board, keeper, .. } = shared;
+pub(crate) fn gauges(door: &Door, status: &Status, stores: &Stores, board: &Board, snapshot: Arc<str>) -> Gauges {
     let counters = &door.counters;
     let fill = stores.counters.table().fill();
     let connections = counters.each().into_iter().flat_map(|(listener, counters)| {
@@ -83,7 +83,8 @@ pub(crate) fn gauges(shared: &Shared, snapshot: Arc<str>) -> Gauges {
         limits_cells: fill.used,
         limits_evictions: fill.evictions,
         limits_store: store::gauges(&stores.counters),
-        limits_kept: keeper.gauges(),
+        // Told by whoever keeps them.
+        limits_kept: None,
         reload: status.reload(),
         snapshot,
         version: env!("CARGO_PKG_VERSION"),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use palisade_config::Seed;
 use palisade_core::Monotonic;
 use palisade_store::Counters;
-use palisade_store::counters::kept::{Kept, Round};
+use palisade_store::counters::kept::{Kept, Loaded, Round};
 use palisade_store::embedded::EmbeddedError;
 use palisade_telemetry::metrics::LimitsKept;
 use palisade_telemetry::{Events, Value};
@@ -147,11 +147,11 @@ impl Opened {
 }
 
 fn restore(kept: Box<Kept>, counters: &Counters, events: &Events) -> Result<Box<Kept>, KeepError> {
-    let loaded = kept.load(counters.table(), clock::now())?;
-    events.emit(
-        "limits_restored",
-        &[("counters", Value::Number(loaded.cells)), ("standings", Value::Number(loaded.standings))],
-    );
+    let Loaded { cells, standings } = kept.load(counters.table(), clock::now())?;
+    if cells > 0 || standings > 0 {
+        let fields = [("counters", Value::Number(cells)), ("standings", Value::Number(standings))];
+        events.emit("limits_restored", &fields);
+    }
     Ok(kept)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use palisade_config::{Inputs, Report, Seed, Snapshot};
 use palisade_store::Records;
-use palisade_telemetry::{Telemetry, TelemetryError};
+use palisade_telemetry::{Gauges, Telemetry, TelemetryError};
 use palisade_tower::clock;
 use palisade_tower::guard::Stores;
 use tokio::net::TcpListener;
@@ -357,8 +357,9 @@ fn ask(shared: &Arc<Shared>) -> Ask {
             Conditions { servers_out: board.out(), ..status.conditions(clock::monotonic()) }
         }),
         gauges: Box::new(move || {
-            let hash = format!("{:016x}", of_gauges.reloader.snapshot().hash());
-            gauges(&of_gauges, hash.into())
+            let Shared { door, status, stores, board, reloader, keeper, .. } = &*of_gauges;
+            let gauges = gauges(door, status, stores, board, format!("{:016x}", reloader.snapshot().hash()).into());
+            Gauges { limits_kept: keeper.gauges(), ..gauges }
         }),
         reload: Box::new(move || {
             let shared = of_reload.clone();

@@ -12,6 +12,8 @@
 
 mod error;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ impl Embedded {
     /// Why the file can't be used, and what to do about it. It is as it was then.
     pub fn open(path: &Path, schema: &Schema) -> Result<Self, EmbeddedError> {
         let failed = |source| EmbeddedError::of(path, source);
+        // SQLite would let others read it, and its journal as it. Why it can't be made, SQLite will say.
+        drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
@@ -42,6 +43,21 @@ fn what_was_written_is_there_in_the_next_version_too() {
     put(&mut file, 4);
     drop(file);
     assert_eq!(numbers(&Embedded::open(&path, &NEXT).unwrap(), "n"), [3, 4]);
+}
+
+#[test]
+fn a_new_file_is_its_user_s_alone_with_its_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut file = Embedded::open(&path, &SCHEMA).unwrap();
+    put(&mut file, 3);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["a.db", "a.db-shm", "a.db-wal"]);
 }
 
 #[test]
