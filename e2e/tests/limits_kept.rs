@@ -144,8 +144,9 @@ async fn a_second_gateway_on_the_same_directory_does_not_start() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("palisade.toml");
     fs::write(&file, site.config(site.state.path()) + "[admin]\nlisten = false\n").unwrap();
-    let mut second = Command::new(binary());
-    second.arg("run").arg("--config").arg(file).env("PALISADE_LISTEN", "127.0.0.1:0");
+    // If it did start, it would run on.
+    let mut second = Command::new("timeout");
+    second.arg("20").arg(binary()).arg("run").arg("--config").arg(file).env("PALISADE_LISTEN", "127.0.0.1:0");
     let output = second.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
