@@ -18,7 +18,7 @@ use std::path::Path;
 
 use palisade_core::charge::{Cell, Shift, Standing};
 use palisade_core::{KeyHash, Now, Utc};
-use rusqlite::{Error, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, Error, OptionalExtension as _, Transaction, params};
 
 pub use overrides::{OVERRIDES_MAX, Override, Put};
 
@@ -34,6 +34,8 @@ pub struct Kept {
     offset_ns: u64,
     waiting: Waiting,
     bounds: Bounds,
+    /// How many counters the last round found.
+    cells: Option<u64>,
 }
 
 /// How much is written.
@@ -120,7 +122,7 @@ impl Kept {
             }
         })?;
         let offset_ns = now.utc.as_nanos().saturating_sub(now.monotonic.as_nanos());
-        Ok(Self { file, seed, offset_ns, waiting: Waiting::default(), bounds: BOUNDS })
+        Ok(Self { file, seed, offset_ns, waiting: Waiting::default(), bounds: BOUNDS, cells: None })
     }
 
     /// What keys are hashed with.
@@ -166,6 +168,14 @@ impl Kept {
         let moved = self.follow_clock(now);
         let on_file = self.on_file_clock(now);
         let changes = table.changes(&mut self.waiting, self.bounds.round, now);
+        if let Some(cells) = self.cells
+            && moved.is_none()
+            && changes.is_empty()
+            && !self.file.read(|connection| has_ended(connection, on_file.utc))?
+        {
+            // Nobody asks for anything: the disk may sleep.
+            return Ok(Round { cells, ..Round::default() });
+        }
         let most = self.bounds.file;
         let written = self.file.write(|transaction| {
             if let Some(shift) = moved {
@@ -178,7 +188,10 @@ impl Kept {
             Ok(cells)
         });
         match written {
-            Ok(cells) => Ok(Round { written: changes.cells.len() as u64, left_out: changes.left_out, cells }),
+            Ok(cells) => {
+                self.cells = Some(cells);
+                Ok(Round { written: changes.cells.len() as u64, left_out: changes.left_out, cells })
+            }
             Err(error) => {
                 table.give_back(changes, &mut self.waiting);
                 self.offset_ns = offset_ns;
@@ -248,6 +261,11 @@ fn write(transaction: &Transaction<'_>, changes: &Changes, now: Now) -> Result<(
         }
     }
     Ok(())
+}
+
+fn has_ended(connection: &Connection, utc: Utc) -> Result<bool, Error> {
+    let any = "SELECT EXISTS (SELECT 1 FROM cell WHERE ends <= ?1) OR EXISTS (SELECT 1 FROM standing WHERE ends <= ?1)";
+    connection.query_row(any, [(utc.as_nanos() / SECOND_NS) as i64], |row| row.get(0))
 }
 
 fn delete_ended(transaction: &Transaction<'_>, utc: Utc) -> Result<(), Error> {

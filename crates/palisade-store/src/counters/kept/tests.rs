@@ -152,6 +152,24 @@ fn a_counter_that_did_not_change_is_the_same_number_in_every_round() {
 }
 
 #[test]
+fn a_quiet_round_writes_nothing() {
+    let (folder, table, now) = (Folder::new(), table(), clocks(500, 0));
+    let mut kept = folder.open(now);
+    assert!(take(&table, rate(1, 3_600, 1, 1), now));
+    ban(&table, 2, now);
+    let first = kept.round(&table, now).unwrap();
+    let journal = || std::fs::read(folder.0.path().join("counters.db-wal")).unwrap();
+    let before = journal();
+    for passed_s in [0, 5, 3_599] {
+        let now = clocks(500 + passed_s, passed_s as i64);
+        assert_eq!(kept.round(&table, now).unwrap(), Round { written: 0, ..first });
+        assert_eq!(journal(), before);
+    }
+    assert_eq!(kept.round(&table, clocks(4_101, 3_601)).unwrap().cells, 0);
+    assert_ne!(journal(), before);
+}
+
+#[test]
 fn a_reset_reaches_the_file() {
     let (folder, table, now) = (Folder::new(), table(), clocks(500, 0));
     let mut kept = folder.open(now);

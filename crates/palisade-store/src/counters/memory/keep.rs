@@ -43,6 +43,14 @@ pub struct Changes {
     pub left_out: u64,
 }
 
+impl Changes {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        let Self { cells, cleared, standings, left_out: _ } = self;
+        cells.is_empty() && cleared.is_empty() && standings.is_empty()
+    }
+}
+
 /// Counters that changed and were not written yet, by their tags.
 #[derive(Debug, Default)]
 pub struct Waiting(HashSet<u64>);
@@ -170,14 +178,21 @@ impl Waiting {
 
 impl Longest {
     fn offer(&mut self, tag: u64, cell: Cell, now: Now) {
-        self.cells.push(Reverse((cell.left(now), tag, cell.word())));
-        if self.cells.len() > self.max
-            && let Some(Reverse((_, tag, _))) = self.cells.pop()
-        {
-            self.left_out += 1;
-            if self.others.len() < WAITING_MAX {
-                self.others.push(tag);
-            }
+        let offered = (cell.left(now), tag, cell.word());
+        let nearest = match self.cells.peek() {
+            _ if self.cells.len() < self.max => return self.cells.push(Reverse(offered)),
+            Some(Reverse(nearest)) if *nearest < offered => *nearest,
+            Some(_) | None => return self.leave_out(tag),
+        };
+        self.cells.pop();
+        self.cells.push(Reverse(offered));
+        self.leave_out(nearest.1);
+    }
+
+    fn leave_out(&mut self, tag: u64) {
+        self.left_out += 1;
+        if self.others.len() < WAITING_MAX {
+            self.others.push(tag);
         }
     }
 }
