@@ -94,7 +94,13 @@ fn now() -> Now {
 
 fn api(key: u128) -> Charge {
     let rate = Rate::new(5, Duration::from_secs(600), 5).unwrap();
-    Charge { item: 0, key: KeyHash(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) << 64 | key), bound: Bound::Rate(rate), amount: 1, spend: Spend::Now }
+    Charge {
+        item: 0,
+        key: KeyHash(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) << 64 | key),
+        bound: Bound::Rate(rate),
+        amount: 1,
+        spend: Spend::Now,
+    }
 }
 
 fn admitted(gateway: &Gateway, key: u128, requests: usize) -> usize {
