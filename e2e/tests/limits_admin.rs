@@ -6,6 +6,7 @@ use e2e::gateway::binary;
 use e2e::{Gateway, LIMIT, Launch, Wire};
 use palisade_testkit::redis::{Program, Server};
 use palisade_testkit::upstream::{Answer, Upstream};
+use rustix::process::Signal;
 use serde_json::Value;
 
 async fn start(config: &str) -> (Upstream, Gateway) {
@@ -237,4 +238,34 @@ async fn gateways_of_a_store_share_what_is_set() {
 /// While the store isn't there yet nothing can be shown.
 fn limit_of(gateway: &Gateway) -> Value {
     serde_json::from_slice(&run(gateway, &["show", "api", HERE]).stdout).unwrap_or_default()
+}
+
+/// What was acknowledged is on the disk.
+#[tokio::test]
+async fn what_is_set_survives_a_kill() {
+    let state = tempfile::tempdir().unwrap();
+    let config = format!("[store]\ndirectory = \"{}\"\n{API}", state.path().display());
+    let (_upstream, mut gateway) = start(&config).await;
+    limit(&gateway, &["set", "api", HERE, "8/10m"]);
+    limit(&gateway, &["ban", "api", "ip:192.0.2.1"]);
+    limit(&gateway, &["ban", "api", "ip:192.0.2.2"]);
+    assert_eq!(limit(&gateway, &["unban", "api", "ip:192.0.2.2"])["warning"], Value::Null);
+    gateway.signal(Signal::KILL);
+    gateway.exit().await;
+    let (_upstream, gateway) = start(&config).await;
+    assert_eq!(limit(&gateway, &["show", "api", HERE])["rate"], "8/10m");
+    assert!(limit(&gateway, &["show", "api", "ip:192.0.2.1"])["banned_until"].is_string());
+    assert_eq!(limit(&gateway, &["show", "api", "ip:192.0.2.2"])["banned_until"], Value::Null);
+}
+
+/// It holds all the same where nothing can be kept, and who set it is told.
+#[tokio::test]
+async fn what_cannot_be_kept_says_so() {
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("no-directory");
+    std::fs::write(&file, "").unwrap();
+    let (_upstream, gateway) = start(&format!("[store]\ndirectory = \"{}\"\n{API}", file.display())).await;
+    let shown = limit(&gateway, &["ban", "api", HERE]);
+    assert!(shown["warning"].as_str().unwrap().starts_with("a restart will forget this: "), "{shown}");
+    assert_eq!(gateway.get("/api/x").await.refusal(), "429 limits.banned");
 }

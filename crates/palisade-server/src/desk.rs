@@ -15,11 +15,14 @@ use palisade_telemetry::{Telemetry, Value};
 use palisade_tower::clock;
 use tokio::sync::Mutex;
 
+use crate::keep::{Forgotten, Overrider};
+
 /// Looks at limits and changes what is set for single keys, one change at a time.
 pub(crate) struct Desk {
     roster: Box<dyn Fn() -> Roster + Send + Sync>,
     counters: Arc<Counters>,
     telemetry: Arc<Telemetry>,
+    overrider: Overrider,
     turn: Mutex<()>,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) set: Option<Until<Rate>>,
     pub(crate) now: Utc,
     pub(crate) store: &'static str,
+    /// Why a restart will forget what was set just now.
+    pub(crate) forgotten: Option<Forgotten>,
 }
 
 /// Something to be set for a key. What isn't named stays.
@@ -72,8 +77,9 @@ impl Desk {
         roster: impl Fn() -> Roster + Send + Sync + 'static,
         counters: Arc<Counters>,
         telemetry: Arc<Telemetry>,
+        overrider: Overrider,
     ) -> Self {
-        Self { roster: Box::new(roster), counters, telemetry, turn: Mutex::default() }
+        Self { roster: Box::new(roster), counters, telemetry, overrider, turn: Mutex::default() }
     }
 
     /// All limits, in the order of the configuration.
@@ -108,7 +114,8 @@ impl Desk {
         let inspected = self.counters.inspect(&ask(&look, now)).await.map_err(|miss| unavailable(&miss))?;
         let stands = look.stands(&inspected.verdicts, &inspected.pending, Some(&overrides), now.utc);
         let set = overrides.find(look.hash).and_then(|set| set.rate).filter(|rate| rate.at(now.utc).is_some());
-        Ok(Seen { limit: look.limit, key: look.key, stands, set, now: now.utc, store: self.counters.name() })
+        let store = self.counters.name();
+        Ok(Seen { limit: look.limit, key: look.key, stands, set, now: now.utc, store, forgotten: None })
     }
 
     /// Forgets what a key has spent and its ban. What is reserved and slots in use stay.
@@ -117,10 +124,10 @@ impl Desk {
         let now = clock::now();
         let look = self.look(asked, now)?;
         self.counters.reset(&ask(&look, now)).await.map_err(|miss| unavailable(&miss))?;
-        self.set(&look, Change { ban: Some(None), ..Change::default() }, now).await?;
+        let forgotten = self.set(&look, Change { ban: Some(None), ..Change::default() }, now).await?;
         self.tell("reset", &look);
         drop(turn);
-        self.show(asked).await
+        Ok(Seen { forgotten, ..self.show(asked).await? })
     }
 
     /// Sets something for a key.
@@ -137,10 +144,10 @@ impl Desk {
             bans.charges.list.clear();
             self.counters.reset(&ask(&bans, now)).await.map_err(|miss| unavailable(&miss))?;
         }
-        self.set(&look, change, now).await?;
+        let forgotten = self.set(&look, change, now).await?;
         self.tell(&change.to_string(), &look);
         drop(turn);
-        self.show(asked).await
+        Ok(Seen { forgotten, ..self.show(asked).await? })
     }
 
     fn look(&self, asked: Asked<'_>, now: Now) -> Done<Look> {
@@ -148,7 +155,8 @@ impl Desk {
         (self.roster)().look(asked.limit, asked.key, asked.plan, Some(&overrides), now.utc).map_err(refuse_look)
     }
 
-    async fn set(&self, look: &Look, change: Change, now: Now) -> Done<()> {
+    /// Gives why a restart will forget it, if it will.
+    async fn set(&self, look: &Look, change: Change, now: Now) -> Done<Option<Forgotten>> {
         let overrides = self.counters.table().overrides().all();
         let known = overrides.find(look.hash);
         let end = |lasts: Duration| {
@@ -165,15 +173,17 @@ impl Desk {
         };
         let is_set = rate.is_some() || ban.is_some();
         if !is_set && known.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let set = Override { limit: look.limit.clone(), key: look.key.clone(), rate, ban };
-        let kept = self.counters.set_override(look.hash, is_set.then_some(set), now.utc).await;
-        kept.map_err(|error| match error {
+        let set = is_set.then_some(set);
+        let taken = self.counters.set_override(look.hash, set.clone(), now.utc).await;
+        taken.map_err(|error| match error {
             OverrideError::TooMany(error) => refuse(Reason::LimitsTooManyOverrides, error.to_string()),
             OverrideError::TooLong => refuse(Reason::LimitsBadKey, error.to_string()),
             OverrideError::Store(miss) => unavailable(&miss),
-        })
+        })?;
+        Ok(self.overrider.keep(look.hash, set).await.err())
     }
 
     fn tell(&self, change: &str, look: &Look) {

@@ -7,16 +7,18 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use palisade_config::Seed;
-use palisade_core::Monotonic;
+use palisade_core::{KeyHash, Monotonic, Override};
 use palisade_store::Counters;
 use palisade_store::counters::kept::{Kept, Loaded, Round};
 use palisade_store::embedded::EmbeddedError;
 use palisade_telemetry::metrics::LimitsKept;
 use palisade_telemetry::{Events, Value};
 use palisade_tower::clock;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::announce;
 use crate::drain::Ended;
@@ -66,8 +68,31 @@ pub(crate) struct Keeper {
 }
 
 struct Thread {
-    end: Sender<()>,
+    orders: Sender<Order>,
     ended: Mutex<Receiver<()>>,
+}
+
+/// What the thread is told.
+enum Order {
+    /// To keep what is set for a key, or nothing for it any more, and to say when that is on the disk.
+    Override(Box<(KeyHash, Option<Override>)>, oneshot::Sender<Result<(), EmbeddedError>>),
+    /// To end.
+    End,
+}
+
+/// Keeps what operators set. One that was made of nothing keeps nothing, and nobody expects it to.
+#[derive(Clone, Default)]
+pub(crate) struct Overrider(Option<Sender<Order>>);
+
+/// Why a restart will forget what was set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Forgotten {
+    #[error(transparent)]
+    File(#[from] EmbeddedError),
+    #[error("the disk takes too long")]
+    Late,
+    #[error("the state directory can't be used")]
+    Lost,
 }
 
 /// How it goes, for the scrape.
@@ -169,6 +194,16 @@ impl Keeper {
         })
     }
 
+    /// Keeps what operators set.
+    pub(crate) fn overrider(&self) -> Overrider {
+        match (&self.told, &self.thread) {
+            (None, _) => Overrider::default(),
+            (Some(_), Some(thread)) => Overrider(Some(thread.orders.clone())),
+            // There should be one, so that nobody listens is to be said.
+            (Some(_), None) => Overrider(Some(channel().0)),
+        }
+    }
+
     /// The last round. Every request is over.
     pub(crate) fn end(&self, ended: Ended, events: &Events) {
         let Some(thread) = &self.thread else { return };
@@ -177,7 +212,7 @@ impl Keeper {
             Ended::Interrupted => LAST_AT_ONCE,
         };
         // Whoever has ended already has nothing to be told.
-        let _ = thread.end.send(());
+        let _ = thread.orders.send(Order::End);
         let waited = thread.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(limit);
         if waited == Err(RecvTimeoutError::Timeout) {
             events.emit("limits_not_kept", &[("error", Value::Text("the disk took too long for the last round"))]);
@@ -185,22 +220,53 @@ impl Keeper {
     }
 }
 
+impl Overrider {
+    /// Keeps what is set for a key.
+    pub(crate) async fn keep(&self, key: KeyHash, set: Option<Override>) -> Result<(), Forgotten> {
+        let Some(orders) = &self.0 else { return Ok(()) };
+        let (done, kept) = oneshot::channel();
+        orders.send(Order::Override(Box::new((key, set)), done)).map_err(|_| Forgotten::Lost)?;
+        match timeout(LAST, kept).await {
+            Ok(Ok(kept)) => kept.map_err(Forgotten::from),
+            Ok(Err(_)) => Err(Forgotten::Lost),
+            Err(_) => Err(Forgotten::Late),
+        }
+    }
+}
+
 impl Work {
     fn spawn(mut self) -> Result<Thread, KeepError> {
         self.told.lock().is_up = true;
-        let (end, asked) = channel();
+        let (orders, asked) = channel();
         let (tell, ended) = channel();
         let rounds = move || {
-            while asked.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                self.round();
-            }
+            self.rounds(&asked);
             self.round();
             // The file is closed, and its journal in it, before anybody is told.
             drop(self);
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("keep".to_owned()).spawn(rounds).map_err(KeepError::Thread)?;
-        Ok(Thread { end, ended: Mutex::new(ended) })
+        Ok(Thread { orders, ended: Mutex::new(ended) })
+    }
+
+    /// Until the end is asked for, or nobody is left to ask.
+    fn rounds(&mut self, asked: &Receiver<Order>) {
+        let mut due = Instant::now() + EVERY;
+        loop {
+            match asked.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Order::Override(change, done)) => {
+                    let (key, set) = *change;
+                    // Whoever asked may have lost patience.
+                    let _ = done.send(self.kept.keep_override(key, set.as_ref(), clock::now().utc));
+                }
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.round();
+                    due = Instant::now() + EVERY;
+                }
+            }
+        }
     }
 
     fn round(&mut self) {

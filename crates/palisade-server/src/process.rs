@@ -250,7 +250,8 @@ impl Process {
         if let Some(listener) = admin {
             let named = shared.clone();
             let roster = move || named.reloader.snapshot().limits.clone();
-            let desk = Desk::new(roster, shared.stores.counters.clone(), shared.telemetry.clone());
+            let desk =
+                Desk::new(roster, shared.stores.counters.clone(), shared.telemetry.clone(), shared.keeper.overrider());
             let hosts = snapshot.admin.hosts.clone();
             let admin = Arc::new(Admin::new(hosts, shared.telemetry.clone(), desk, ask(&shared)));
             let end = self.end.clone();

@@ -7,7 +7,7 @@ use http::{Method, Response};
 use palisade_core::config::Period;
 use palisade_core::escape::unescape;
 use palisade_core::overrides::Until;
-use palisade_core::{Bound, Rate, Reason, Refusal, Utc};
+use palisade_core::{Bound, Rate, Reason, Refusal, Utc, chain};
 use palisade_policy::limits::Stands;
 use palisade_telemetry::limits::PerMinute;
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ fn listed(limit: &Listed) -> Map<String, Value> {
 
 /// What bounds a key by several bounds has them all; `remaining` is that of the first.
 fn shown(seen: &Seen) -> Value {
-    let Seen { limit, key, stands, set, now, store } = seen;
+    let Seen { limit, key, stands, set, now, store, forgotten } = seen;
     let Stands { bounds, retry_after, pending, banned } = stands;
     let mut members = Map::new();
     let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
@@ -115,6 +115,9 @@ fn shown(seen: &Seen) -> Value {
     let set = set.map(|Until { value, end }| json!({ "rate": value.to_string(), "until": time(end.as_nanos()) }));
     add("override", json!(set));
     add("store", json!(store));
+    if let Some(why) = forgotten {
+        add("warning", json!(format!("a restart will forget this: {}", chain(why))));
+    }
     Value::Object(members)
 }
 

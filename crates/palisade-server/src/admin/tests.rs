@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::health::Presence;
+use crate::keep::Overrider;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -37,7 +38,7 @@ fn admin() -> Arc<Admin> {
     };
     let counters = Arc::new(Counters::Memory(Table::new(TableSize::MIN)));
     let telemetry = Arc::new(telemetry);
-    let desk = Desk::new(Roster::default, counters, telemetry.clone());
+    let desk = Desk::new(Roster::default, counters, telemetry.clone(), Overrider::default());
     Arc::new(Admin::new(Vec::new(), telemetry, desk, ask))
 }
 

@@ -106,6 +106,9 @@ pub(super) fn key(answer: &Value) -> String {
         line("override", &format!("{} until {}", text(set, "rate"), text(set, "until")));
     }
     line("store", text(answer, "store"));
+    if !text(answer, "warning").is_empty() {
+        line("warning", text(answer, "warning"));
+    }
     lines
 }
 

@@ -20,8 +20,6 @@ use palisade_core::charge::{Cell, Shift, Standing};
 use palisade_core::{KeyHash, Now, Utc};
 use rusqlite::{Connection, Error, OptionalExtension as _, Transaction, params};
 
-pub use overrides::{OVERRIDES_MAX, Override, Put};
-
 use super::memory::{CELLS_A_ROUND, Changes, Table, Waiting};
 use crate::embedded::{APPLICATION, Embedded, EmbeddedError, Schema};
 
@@ -88,10 +86,8 @@ const SCHEMA: Schema = Schema {
             stripe INTEGER NOT NULL, key BLOB NOT NULL, standing BLOB NOT NULL, ends INTEGER NOT NULL,
             PRIMARY KEY (stripe, key)
         ) STRICT, WITHOUT ROWID;
-        CREATE TABLE override (
-            limit_name TEXT NOT NULL, key BLOB NOT NULL, text TEXT NOT NULL, ends INTEGER,
-            PRIMARY KEY (limit_name, key)
-        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE override (key BLOB PRIMARY KEY, text TEXT NOT NULL, ends INTEGER NOT NULL)
+            STRICT, WITHOUT ROWID;
     "],
 };
 
@@ -136,6 +132,7 @@ impl Kept {
     ///
     /// Why it can't be read. What was read until then is in the table.
     pub fn load(&self, table: &Table, now: Now) -> Result<Loaded, EmbeddedError> {
+        table.overrides().replace(self.overrides(now.utc)?);
         let shift = Shift::from_wall(self.on_file_clock(now));
         let most = i64::try_from(table.fill().cells).unwrap_or(i64::MAX);
         self.file.read(|connection| {

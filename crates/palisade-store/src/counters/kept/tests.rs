@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use palisade_core::charge::{BanRule, Calendar, Fit, Standoff, TableSize};
-use palisade_core::{Ban, Bound, Charge, Charges, Monotonic, Quota, Rate, Spend, Verdicts};
+use palisade_core::overrides::Until;
+use palisade_core::{Ban, Bound, Charge, Charges, Monotonic, Override, Quota, Rate, Spend, Verdicts};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -339,41 +340,29 @@ fn what_is_no_counter_is_told() {
 }
 
 #[test]
-fn overrides_are_kept_one_by_one_and_bounded() {
+fn overrides_are_kept_one_by_one() {
     let folder = Folder::new();
     let mut kept = folder.open(clocks(0, 0));
-    let now = clocks(0, 0).utc;
-    let of = |limit: &str, key: u128, text: &str, ends_s: Option<i64>| Override {
-        limit: limit.to_owned(),
-        key: KeyHash(key),
-        text: text.to_owned(),
-        ends: ends_s.map(|ends_s| clocks(0, ends_s).utc),
+    let banned = |end_s| {
+        let ban = Some(Until { value: (), end: clocks(0, end_s).utc });
+        Override { limit: "api".into(), key: "ip:192.0.2.1".into(), rate: None, ban }
     };
-    let all = [of("api", 1, "{\"rate\":\"9/m\"}", None), of("api", 2, "{}", Some(10)), of("chat", 1, "{}", None)];
-    for given in &all {
-        assert_eq!(kept.put_override(given, now).unwrap(), Put::Kept);
+    let now = clocks(0, 0).utc;
+    for (key, end_s) in [(1, 10), (2, 20), (3, 30)] {
+        kept.keep_override(KeyHash(key), Some(&banned(end_s)), now).unwrap();
     }
-    assert_eq!(kept.overrides(now).unwrap(), all);
-    let another = of("api", 1, "{\"rate\":\"8/m\"}", None);
-    assert_eq!(kept.put_override(&another, now).unwrap(), Put::Kept);
-    assert!(kept.delete_override("chat", KeyHash(1)).unwrap());
-    assert!(!kept.delete_override("chat", KeyHash(1)).unwrap());
+    kept.keep_override(KeyHash(2), Some(&banned(25)), now).unwrap();
+    kept.keep_override(KeyHash(3), None, now).unwrap();
+    kept.keep_override(KeyHash(4), None, now).unwrap();
     drop(kept);
-    let mut kept = folder.open(clocks(0, 9));
-    assert_eq!(kept.overrides(clocks(0, 9).utc).unwrap(), [another.clone(), all[1].clone()]);
-    assert_eq!(kept.overrides(clocks(0, 10).utc).unwrap(), std::slice::from_ref(&another));
-
-    kept.file
-        .write(|transaction| {
-            let mut fill = transaction.prepare("INSERT INTO override VALUES ('full', ?, '', 1e10)")?;
-            (2..OVERRIDES_MAX as u128).try_for_each(|key| fill.execute([key.to_be_bytes()]).map(drop))
-        })
-        .unwrap();
-    // One of them is over, so that there is room for one.
-    assert_eq!(kept.put_override(&of("new", 1, "", None), clocks(0, 10).utc).unwrap(), Put::Kept);
-    assert_eq!(kept.put_override(&of("new", 2, "", None), clocks(0, 10).utc).unwrap(), Put::Full);
-    assert_eq!(kept.put_override(&another, clocks(0, 10).utc).unwrap(), Put::Kept, "known already");
-    assert_eq!(kept.overrides(clocks(0, 10).utc).unwrap().len(), OVERRIDES_MAX);
+    let kept = folder.open(clocks(0, 9));
+    let all = |end_s| kept.overrides(clocks(0, end_s).utc).unwrap();
+    assert_eq!(all(9), [(KeyHash(1), banned(10)), (KeyHash(2), banned(25))].into_iter().collect());
+    assert_eq!(all(10), [(KeyHash(2), banned(25))].into_iter().collect());
+    assert!(all(25).is_empty());
+    let table = table();
+    kept.load(&table, clocks(0, 10)).unwrap();
+    assert_eq!(*table.overrides().all(), all(10));
 }
 
 /// A key's kind of counter, by its number.
