@@ -133,6 +133,11 @@ impl<'a, C: Close> Transit<'a, C> {
         (transit, filtered.err().or(malformed))
     }
 
+    /// Says who sent it, where no policy finds that out: in an explanation.
+    pub fn sent_by(&mut self, identity: Identity) {
+        self.passage.identity = identity;
+    }
+
     /// Notes every question, as an explanation needs it.
     pub fn note_everything(&mut self) {
         self.notes = Notes::Full;

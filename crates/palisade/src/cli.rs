@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Say what would happen to a request, what a code means, or what a key does.
     #[command(after_help = "Examples:\n  palisade explain 'POST /api/chat' -H 'Origin: https://evil.example'\n  \
+        palisade explain 'POST /api/chat' --as google:42 --plan pro\n  \
         palisade explain http.unknown_host\n  palisade explain limits.per_ip\n\n\
         Without a file, a request is explained as `palisade run --upstream` would treat it.\n\n\
         Exit codes: 0 explained · 2 nothing by that name · 3 configuration invalid")]
@@ -118,6 +119,12 @@ pub(crate) struct Explain {
     /// A field of the request, as curl takes it; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
+    /// Who sends it, as the application's users are called: google:42. Else nobody known.
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Which plan that user has.
+    #[arg(long, value_name = "PLAN", requires = "user")]
+    pub(crate) plan: Option<String>,
     /// The address it comes from.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) from: std::net::IpAddr,

@@ -12,6 +12,7 @@ mod limit;
 mod print;
 mod run;
 mod source;
+mod words;
 
 use std::process::ExitCode;
 

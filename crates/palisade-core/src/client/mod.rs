@@ -18,6 +18,8 @@ mod element;
 mod forwarded;
 
 use arrayvec::ArrayVec;
+use std::fmt;
+
 use http::header::{FORWARDED, HeaderName, InvalidHeaderName};
 
 use crate::{ClientIp, Head, Networks, Single};
@@ -74,6 +76,17 @@ impl AddressHeader {
             Self::Forwarded
         } else {
             Self::Single(name)
+        })
+    }
+}
+
+impl fmt::Display for AddressHeader {
+    /// The field's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::Single(name) => name.as_str(),
         })
     }
 }

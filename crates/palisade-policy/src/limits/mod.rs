@@ -58,7 +58,7 @@ pub use hash::Seed;
 pub use key::{Key, KeyError, Part};
 pub use ladder::Ladder;
 pub use plan::ByPlan;
-pub use roster::{Entry, Look, LookError, Roster, Settable, Stands};
+pub use roster::{Entry, Exemption, Look, LookError, Miss, Roster, Settable, Stands};
 pub use scope::Scope;
 pub use spec::{Settings, Spec, TooFast, build};
 pub use subject::SubjectError;

@@ -4,13 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use palisade_core::charge::{Fit, Outage, Standoff};
 use palisade_core::identity::User;
-use palisade_core::{Bound, Charges, Identity, Item, KeyHash, Meter as _, Mode, Overrides, Stage, Utc, Verdicts};
+use palisade_core::{
+    Bound, Charges, Identity, Item, KeyHash, Meter as _, Mode, Overrides, Path, Stage, Target, Utc, Verdicts,
+};
 
 use super::hash::Seed;
 use super::limit::Subject;
 use super::meter::Limits;
+use super::scope::Scope;
 use super::spec::Spec;
 use super::subject::SubjectError;
 
@@ -32,6 +36,7 @@ pub struct Entry {
     pub bounds: Vec<(Option<Box<str>>, Bound)>,
     /// What it does while its store can't be asked.
     pub outage: Outage,
+    exempt: Option<Target>,
     meter: Arc<Limits>,
     place: usize,
     seed: Seed,
@@ -76,6 +81,28 @@ pub struct Stands {
     pub banned: Option<Duration>,
 }
 
+/// Whether a request is exempt from limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exemption {
+    /// By this one.
+    By(Target),
+    /// It isn't, though it looks as if this one were meant.
+    Not(Target, Miss),
+    /// No exemption is near.
+    None,
+}
+
+/// Why an exemption doesn't cover a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It is for another method.
+    Method,
+    /// The path was sent in another spelling than its normal form.
+    Spelling,
+    /// The path is another one for some applications.
+    Path,
+}
+
 /// Why a counter can't be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookError {
@@ -106,6 +133,10 @@ impl Roster {
                 key: spec.key.to_string().into(),
                 bounds: spec.bounds(),
                 outage: *outage,
+                exempt: match &spec.scope {
+                    Scope::Exempt(target) => Some(target.clone()),
+                    Scope::On(_) | Scope::Everything | Scope::Assets | Scope::Preflight => None,
+                },
                 meter,
                 place,
                 seed,
@@ -117,6 +148,24 @@ impl Roster {
     /// All limits, in the order of the configuration.
     pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
         self.0.iter()
+    }
+
+    /// Whether a request is exempt, or which exemption it comes near to. Fields that ask for another
+    /// method are not looked at.
+    pub fn exemption(&self, method: &Method, path: &Path<'_>) -> Exemption {
+        let targets = || self.0.iter().filter_map(|entry| entry.exempt.as_ref());
+        if let Some(target) = targets().find(|target| target.matches_exactly(method, path)) {
+            return Exemption::By(target.clone());
+        }
+        let near = targets().find(|target| target.pattern().matches_broadly(path));
+        near.map_or(Exemption::None, |target| {
+            let miss = match () {
+                () if !target.methods().contains(method) => Miss::Method,
+                () if !path.as_sent() => Miss::Spelling,
+                () => Miss::Path,
+            };
+            Exemption::Not(target.clone(), miss)
+        })
     }
 
     /// The limit of this name; of `api/56` the limit `api`.

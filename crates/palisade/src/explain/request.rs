@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,7 +14,9 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use palisade_config::Snapshot;
-use palisade_core::{HeaderEdits, Kind, Reason, Record, Refusal, Reply, Stage};
+use palisade_core::identity::User;
+use palisade_core::{ClientIp, HeaderEdits, Identity, Kind, Reason, Record, Refusal, Reply, Stage};
+use palisade_policy::limits::{Exemption, Miss};
 use palisade_server::connection::framing::{self, Line};
 use palisade_server::refuse::{self, Reserved};
 use palisade_server::{health, onward, protection};
@@ -105,7 +108,10 @@ fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot, answer_type: &'sta
     let closed = Rc::new(Cell::new(None));
     let (mut transit, refused) = Transit::arrive(&protection, arriving, &mut headers, Keep(closed.clone()));
     transit.note_everything();
+    transit.sent_by(identity(explain));
     let questions = transit.sight.route.questions.clone();
+    let from = peer(snapshot, explain.from.into(), &sent);
+    let exemption = exemption(&snapshot.limits.exemption(transit.sight.method, &transit.sight.path));
     let framing = malformed.map(|malformed| Refusal::new(Reason::HttpMalformed).detail(malformed.to_string()));
     let mut edge_detail = None;
     let verdict = match framing.or(refused) {
@@ -140,7 +146,47 @@ fn pass(parts: Parts, explain: &Explain, snapshot: &Snapshot, answer_type: &'sta
     let record: Record = closed.take()?;
     let steps = Step::all(&record.policies, &questions);
     let head = shown(head.iter().filter(|(name, _)| *name != "content-type"));
-    Some(Story { record, steps, ending, edge_detail, status, request, head, head_on_pages: Vec::new() })
+    let head_on_pages = Vec::new();
+    Some(Story { record, from, exemption, steps, ending, edge_detail, status, request, head, head_on_pages })
+}
+
+fn identity(explain: &Explain) -> Identity {
+    let user = |subject: &String| User { subject: subject.clone(), plan: explain.plan.clone(), ..User::default() };
+    explain.user.as_ref().map_or(Identity::Anonymous, |subject| Identity::User(Arc::new(user(subject))))
+}
+
+/// How the client's address is found.
+fn peer(snapshot: &Snapshot, peer: ClientIp, headers: &HeaderMap) -> String {
+    let hops = &snapshot.edge.hops;
+    let field = &hops.header;
+    let is_there = headers.contains_key(field.to_string());
+    match (hops.trusts(peer), is_there) {
+        (false, false) => "the connection's own address".to_owned(),
+        (false, true) => {
+            format!("the connection's own: it is not in `[app] trusted_proxies`, so that {field} is not read")
+        }
+        (true, false) => format!("the connection's own: {peer} is trusted, and {field} is missing"),
+        (true, true) if hops.client(peer, headers) == peer => {
+            format!("the connection's own: {field} names nobody in front of {peer}, which is trusted")
+        }
+        (true, true) => format!("{field}, by way of {peer}, which is trusted"),
+    }
+}
+
+/// Whether limits are lifted, or why they aren't although it looks as if they were.
+fn exemption(exemption: &Exemption) -> Option<String> {
+    match exemption {
+        Exemption::None => None,
+        Exemption::By(target) => Some(format!("exempt from limits by \"{target}\", up to its ceiling")),
+        Exemption::Not(target, miss) => {
+            let why = match miss {
+                Miss::Method => "the method is another one",
+                Miss::Spelling => "the path was not sent in its normal form",
+                Miss::Path => "the path has to be exactly that",
+            };
+            Some(format!("not exempt from limits by \"{target}\": {why}"))
+        }
+    }
 }
 
 /// What becomes of the request.

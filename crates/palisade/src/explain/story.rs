@@ -11,10 +11,15 @@ use serde_json::json;
 use super::changes::{Changes, Field};
 use super::request::Ending;
 use crate::cli::Format;
+use crate::words;
 
 /// What happened to the request.
 pub(super) struct Story {
     pub(super) record: Record,
+    /// How the client's address was found.
+    pub(super) from: String,
+    /// Whether limits are lifted, where that is a question.
+    pub(super) exemption: Option<String>,
     pub(super) steps: Vec<Step>,
     pub(super) ending: Ending,
     /// What the gateway itself has against it, for the operator.
@@ -91,7 +96,7 @@ struct Limit<'a> {
 impl<'a> Limit<'a> {
     fn of(tally: &'a Tally) -> Self {
         let Tally { item, mode, remaining, next_unit, .. } = tally;
-        let more = next_unit.map(|next| format!(", more in {next:?}")).unwrap_or_default();
+        let more = next_unit.map(|next| format!(", more in {}", rounded(next))).unwrap_or_default();
         Self {
             name: &item.name,
             stage: item.stage.name(),
@@ -106,12 +111,20 @@ impl<'a> Limit<'a> {
 fn holds(bound: Bound) -> String {
     match bound {
         Bound::Rate(rate) => {
-            let unit = Duration::from_nanos(rate.unit_ns());
-            format!("{} at once, one more each {unit:?}", rate.burst())
+            let unit = rounded(Duration::from_nanos(rate.unit_ns()));
+            format!("{} at once, one more each {unit}", rate.burst())
         }
         Bound::Quota(quota) => format!("{} per {}, UTC", quota.count(), quota.per().name()),
         Bound::Slots(slots) => format!("{slots} at a time"),
     }
+}
+
+/// As precise as anybody needs it: below ten seconds to the millisecond, from there on to the second.
+fn rounded(duration: Duration) -> String {
+    if duration < Duration::from_secs(10) {
+        return format!("{:?}", Duration::from_micros(duration.as_micros().div_ceil(1_000) as u64 * 1_000));
+    }
+    words::duration(duration)
 }
 
 impl Story {
@@ -130,7 +143,11 @@ impl Story {
         // A path without normal form is not in the record.
         let path = if path.is_empty() { "(a path without normal form)" } else { path };
         let _ = writeln!(text, "{method} {path}");
-        let _ = writeln!(text, "  client  {client}\n  route   {route_label} ({})\n", kind.name());
+        let _ = writeln!(text, "  client  {client}   ({})\n  route   {route_label} ({})", self.from, kind.name());
+        if let Some(exemption) = &self.exemption {
+            let _ = writeln!(text, "  limits  {exemption}");
+        }
+        text.push('\n');
         if let Some(detail) = &self.edge_detail {
             let _ = writeln!(text, "  edge    refuse   {detail}\n");
         }
@@ -146,7 +163,8 @@ impl Story {
         for tally in &self.record.limits {
             let Limit { name, stage, key, holds, mode, state } = Limit::of(tally);
             let mode = if mode == "enforce" { "" } else { mode };
-            let _ = writeln!(text, "  {stage:<10} limit {name} by {key}: {holds}; {state} {mode}");
+            let line = format!("  {stage:<10} limit {name} by {key}: {holds}; {state} {mode}");
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         if !self.request.removed.is_empty() {
             let _ = writeln!(text, "\nTaken out of the request:\n  {}", self.request.removed.join("\n  "));
@@ -205,6 +223,8 @@ impl Story {
             "method": self.record.method.as_str(),
             "path": self.record.path,
             "client": self.record.client.to_string(),
+            "client_from": self.from,
+            "exemption": self.exemption,
             "route": self.record.route_label.as_ref(),
             "kind": self.record.kind.name(),
             "policies": policies,

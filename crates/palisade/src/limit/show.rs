@@ -1,8 +1,11 @@
 //! What the gateway answers, for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::words;
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -94,7 +97,7 @@ pub(super) fn key(answer: &Value) -> String {
     }
     match number(answer, "retry_after_ms").unwrap_or_default() {
         0 => line("now", "a request would be admitted"),
-        wait_ms => line("now", &format!("refused for {}", wait(wait_ms))),
+        wait_ms => line("now", &format!("refused for {}", words::duration(Duration::from_millis(wait_ms)))),
     }
     if let Some(pending) = number(answer, "pending").filter(|pending| *pending > 0) {
         line("reserved", &pending.to_string());
@@ -110,16 +113,6 @@ pub(super) fn key(answer: &Value) -> String {
         line("warning", text(answer, "warning"));
     }
     lines
-}
-
-/// Rounded up to whole seconds.
-fn wait(milliseconds: u64) -> String {
-    let seconds = milliseconds.div_ceil(1_000);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")];
-    let parts: Vec<_> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
-    parts.join(" ")
 }
 
 #[cfg(test)]
@@ -138,7 +131,6 @@ mod tests {
         let expected = "api · ip:203.0.113.7\n  rate          5/10m, 0 left\n  concurrent    2, 1 left\n  \
                         now           refused for 2m\n  override      5/10m until 2026-01-01T00:00:00Z\n  store         memory\n";
         assert_eq!(key(&answer), expected);
-        assert_eq!([wait(1), wait(86_400_000), wait(90_061_000)], ["1s", "1d", "1d 1h 1m 1s"]);
     }
 
     #[test]
