@@ -269,3 +269,28 @@ async fn what_cannot_be_kept_says_so() {
     assert!(shown["warning"].as_str().unwrap().starts_with("a restart will forget this: "), "{shown}");
     assert_eq!(gateway.get("/api/x").await.refusal(), "429 limits.banned");
 }
+
+/// Without saying where it is: the configuration names the state directory.
+#[tokio::test]
+async fn a_gateway_of_this_machine_is_reached_by_its_control_socket() {
+    let state = tempfile::tempdir().unwrap();
+    let config = format!("[store]\ndirectory = \"{}\"\n{API}", state.path().display());
+    let here = |gateway: &Gateway, arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("limit").args(arguments).args(["--format", "json", "--config"]);
+        command.arg(gateway.home().join("palisade.toml")).output().unwrap()
+    };
+    for _ in 0..2 {
+        let (_upstream, mut gateway) = start(&config).await;
+        e2e::within("the socket is there", async { while !state.path().join("control.sock").exists() {} }).await;
+        let output = here(&gateway, &["show", "api", HERE]);
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(shown["remaining"], 5);
+        // The next one takes the place of what is left behind.
+        gateway.signal(Signal::KILL);
+        gateway.exit().await;
+        let gone = here(&gateway, &["list"]);
+        assert_eq!(gone.status.code(), Some(4), "{gone:?}");
+        assert!(String::from_utf8_lossy(&gone.stderr).contains("control.sock"), "{gone:?}");
+    }
+}

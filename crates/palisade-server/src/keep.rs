@@ -4,7 +4,7 @@
 //! wrong with the directory or the file, the gateway runs and limits work; then a restart forgets what
 //! was counted, and the log, standard error and `palisade_limits_kept_up` say so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +33,9 @@ const LAST_AT_ONCE: Duration = Duration::from_millis(500);
 
 /// The file in the state directory.
 const FILE: &str = "counters.db";
+
+/// The control socket in it.
+pub const CONTROL: &str = "control.sock";
 
 /// What was found in the state directory, before there is anything to keep.
 pub(crate) struct Opened {
@@ -64,7 +67,7 @@ pub(crate) struct Keeper {
     told: Option<Arc<Told>>,
     thread: Option<Thread>,
     /// Its lock is ours until the end.
-    _state: Option<State>,
+    state: Option<State>,
 }
 
 struct Thread {
@@ -153,8 +156,8 @@ impl Opened {
         let Self { state, file } = self;
         let kept = match file {
             // What is counted elsewhere lasts there.
-            _ if matches!(**counters, Counters::Redis(_)) => return Keeper { told: None, thread: None, _state: state },
-            File::None => return Keeper { told: None, thread: None, _state: state },
+            _ if matches!(**counters, Counters::Redis(_)) => return Keeper { told: None, thread: None, state },
+            File::None => return Keeper { told: None, thread: None, state },
             File::Open(kept) => restore(kept, counters, events),
             File::Lost(error) => Err(error),
         };
@@ -167,7 +170,7 @@ impl Opened {
                 None
             }
         };
-        Keeper { told: Some(told), thread, _state: state }
+        Keeper { told: Some(told), thread, state }
     }
 }
 
@@ -192,6 +195,11 @@ impl Keeper {
             age: figures.last.map(|last| clock::monotonic().since(last)),
             took: figures.took,
         })
+    }
+
+    /// Where the control socket belongs, if there is a place for it.
+    pub(crate) fn control(&self) -> Option<PathBuf> {
+        self.state.as_ref().map(|state| state.file(CONTROL))
     }
 
     /// Keeps what operators set.

@@ -48,6 +48,7 @@ pub mod worker;
 
 pub use check::{check, load};
 pub use drain::Ended;
+pub use keep::CONTROL;
 pub use process::{Process, Read, StartError};
 pub use state::StateError;
 pub use unbound::Unbound;

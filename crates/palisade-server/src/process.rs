@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use palisade_config::{Inputs, Report, Seed, Snapshot};
 use palisade_store::Records;
-use palisade_telemetry::{Gauges, Telemetry, TelemetryError};
+use palisade_telemetry::{Events, Gauges, Telemetry, TelemetryError};
 use palisade_tower::clock;
 use palisade_tower::guard::Stores;
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::accept::Door;
-use crate::admin::{Admin, Ask};
+use crate::admin::{Admin, Ask, Control};
 use crate::check::load;
 use crate::desk::Desk;
 use crate::drain::{self, Ended, Signals};
@@ -247,15 +247,24 @@ impl Process {
         let door = shared.door.clone();
         self.runtime.spawn(async move { door.keep_measured().await });
         self.runtime.spawn(announce::rotation(shared.board.clone(), events.clone()));
-        if let Some(listener) = admin {
+        let control = {
+            let _inside = self.runtime.enter();
+            control(&shared, &events)
+        };
+        if admin.is_some() || control.is_some() {
             let named = shared.clone();
             let roster = move || named.reloader.snapshot().limits.clone();
-            let desk =
-                Desk::new(roster, shared.stores.counters.clone(), shared.telemetry.clone(), shared.keeper.overrider());
-            let hosts = snapshot.admin.hosts.clone();
-            let admin = Arc::new(Admin::new(hosts, shared.telemetry.clone(), desk, ask(&shared)));
-            let end = self.end.clone();
-            self.runtime.spawn(async move { admin.serve(listener, end.notified()).await });
+            let (counters, telemetry) = (shared.stores.counters.clone(), shared.telemetry.clone());
+            let desk = Desk::new(roster, counters, telemetry.clone(), shared.keeper.overrider());
+            let operators = Arc::new(Admin::new(snapshot.admin.hosts.clone(), telemetry, desk, ask(&shared)));
+            if let Some(listener) = admin {
+                let (operators, end) = (operators.clone(), self.end.clone());
+                self.runtime.spawn(async move { operators.serve(listener, end.notified()).await });
+            }
+            if let Some(control) = control {
+                let end = self.end.clone();
+                self.runtime.spawn(async move { operators.serve(control, end.notified()).await });
+            }
         }
         if let Some(certificates) = shared.reloader.certificates.clone() {
             let named = shared.clone();
@@ -347,6 +356,12 @@ fn admin_listener(runtime: &Runtime, snapshot: &Snapshot) -> Result<Option<TcpLi
     socket.set_nonblocking(true).map_err(failed)?;
     let _inside = runtime.enter();
     TcpListener::from_std(socket).map(Some).map_err(failed)
+}
+
+/// The control socket, if there is a state directory. Without it a gateway serves all the same.
+fn control(shared: &Shared, events: &Events) -> Option<Control> {
+    let path = shared.keeper.control()?;
+    Control::listen(path, events.clone()).map_err(|error| announce::trouble(events, "no_control_socket", &error)).ok()
 }
 
 /// What the admin listener asks the rest of the process.

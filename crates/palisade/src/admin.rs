@@ -1,17 +1,19 @@
 //! Calls of a running gateway's admin API.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use palisade_config::{Inputs, Secrets, Seed};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::cli::Source;
@@ -23,11 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer: all limits with all their plans.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// A gateway's admin listener.
-#[derive(Clone, Debug)]
-pub(crate) struct Gateway {
-    /// `127.0.0.1:9901`
-    authority: String,
+/// Where a gateway listens to operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    /// At `127.0.0.1:9901`.
+    Listener(String),
+    /// At the control socket of its state directory.
+    Control(PathBuf),
 }
 
 /// Why there is no answer that can be used.
@@ -43,10 +47,10 @@ pub(crate) enum CallError {
     #[error("the configuration is invalid, so nobody knows where the gateway is: say it with --admin URL")]
     Config,
     /// The gateway can't be reached, or is none.
-    #[error("no gateway answers at http://{authority}: {why}")]
+    #[error("no gateway answers at {place}: {why}")]
     Unreachable {
         /// Where.
-        authority: String,
+        place: String,
         /// Why.
         why: String,
     },
@@ -81,14 +85,14 @@ impl CallError {
 }
 
 impl Gateway {
-    /// The one at this address, or the one of the configuration.
+    /// The one at this address, or the one of the configuration: by its control socket if it has one.
     pub(crate) fn find(admin: Option<&str>, from: &Source) -> Result<Self, CallError> {
         let Some(url) = admin else { return Self::configured(from) };
         let uri: Uri = url.parse().map_err(|_| CallError::Address(url.to_owned()))?;
         let is_plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
         match uri.authority().filter(|_| is_plain) {
-            Some(authority) if authority.port().is_some() => Ok(Self { authority: authority.to_string() }),
-            Some(authority) => Ok(Self { authority: format!("{authority}:80") }),
+            Some(authority) if authority.port().is_some() => Ok(Self::Listener(authority.to_string())),
+            Some(authority) => Ok(Self::Listener(format!("{authority}:80"))),
             None => Err(CallError::Address(url.to_owned())),
         }
     }
@@ -102,8 +106,12 @@ impl Gateway {
         };
         let read = palisade_config::load(&inputs.secrets(Secrets::Skip), Seed([0; 16]));
         let (snapshot, _) = read.map_err(|_| CallError::Config)?;
-        let listen: SocketAddr = snapshot.admin.listen.ok_or(CallError::NoListener)?;
-        Ok(Self { authority: listen.to_string() })
+        let control = snapshot.state.as_ref().map(|state| state.join(palisade_server::CONTROL));
+        if let Some(control) = control.filter(|control| control.exists()) {
+            return Ok(Self::Control(control));
+        }
+        let listen = snapshot.admin.listen.ok_or(CallError::NoListener)?;
+        Ok(Self::Listener(listen.to_string()))
     }
 
     /// Makes a call below `/api/v1/`.
@@ -131,7 +139,7 @@ impl Gateway {
     }
 
     fn unreachable(&self, why: &str) -> CallError {
-        CallError::Unreachable { authority: self.authority.clone(), why: why.to_owned() }
+        CallError::Unreachable { place: self.to_string(), why: why.to_owned() }
     }
 
     async fn send(
@@ -140,16 +148,35 @@ impl Gateway {
         path: &str,
         content: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TcpStream::connect(&self.authority).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = Request::builder().method(method).uri(format!("/api/v1/{path}")).header(HOST, &self.authority);
+        let (mut sender, host) = match self {
+            Self::Listener(authority) => (over(TcpStream::connect(authority).await?).await?, &**authority),
+            Self::Control(path) => (over(UnixStream::connect(path).await?).await?, "localhost"),
+        };
+        let request = Request::builder().method(method).uri(format!("/api/v1/{path}")).header(HOST, host);
         let body = content.map(Value::to_string).unwrap_or_default();
         let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(Bytes::from(body)))?;
         let (head, body) = sender.send_request(request).await?.into_parts();
         let answer = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
         Ok((head.status, answer))
     }
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listener(authority) => write!(f, "http://{authority}"),
+            Self::Control(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+async fn over<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 #[cfg(test)]
@@ -160,11 +187,11 @@ mod tests {
     fn only_an_origin_is_an_address() {
         let find = |url: &str| {
             let source = Source { config: None, env: None };
-            Gateway::find(Some(url), &source).map(|gateway| gateway.authority).ok()
+            Gateway::find(Some(url), &source).ok().map(|gateway| gateway.to_string())
         };
-        assert_eq!(find("http://127.0.0.1:9901").as_deref(), Some("127.0.0.1:9901"));
-        assert_eq!(find("http://[::1]:9901/").as_deref(), Some("[::1]:9901"));
-        assert_eq!(find("http://ops").as_deref(), Some("ops:80"));
+        assert_eq!(find("http://127.0.0.1:9901").as_deref(), Some("http://127.0.0.1:9901"));
+        assert_eq!(find("http://[::1]:9901/").as_deref(), Some("http://[::1]:9901"));
+        assert_eq!(find("http://ops").as_deref(), Some("http://ops:80"));
         for url in ["", "127.0.0.1:9901", "https://ops", "http://ops/console", "http://ops?x", "ftp://ops"] {
             assert_eq!(find(url), None, "{url}");
         }

@@ -139,7 +139,7 @@ pub(crate) struct Explain {
 pub(crate) struct Limit {
     #[command(subcommand)]
     pub(crate) action: LimitAction,
-    /// The gateway's admin listener; else the one of the configuration.
+    /// The gateway's admin listener; else the gateway of the configuration, by its control socket.
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) admin: Option<String>,
     #[command(flatten)]

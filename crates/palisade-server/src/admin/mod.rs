@@ -7,6 +7,7 @@
 //! anything.
 
 mod caller;
+mod control;
 mod limits;
 mod serve;
 
@@ -32,6 +33,7 @@ use tokio::time::timeout;
 use crate::desk::Desk;
 use crate::health::{self, Answer, Audience, Conditions};
 
+pub(crate) use control::Control;
 pub use serve::CONNECTIONS_MAX;
 
 /// The admin listener's service.

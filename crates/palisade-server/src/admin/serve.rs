@@ -1,6 +1,7 @@
 //! The admin listener's connections.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use http_body_util::Full;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -28,9 +30,26 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// After a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where operators connect.
+pub(crate) trait Accept: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Self::accept(self).await.map(|(stream, _)| stream)
+    }
+}
+
 impl Admin {
     /// Serves connections until `end`, then lets those that are being answered finish.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: impl Accept, end: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let (ending, ended) = watch::channel(());
         let mut connections = JoinSet::new();
@@ -41,7 +60,7 @@ impl Admin {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok(stream) = accepted else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
@@ -61,7 +80,11 @@ impl Admin {
         let _ = tokio::time::timeout(LAST_ANSWERS, all).await;
     }
 
-    async fn converse(&self, stream: TcpStream, mut ended: watch::Receiver<()>) {
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        mut ended: watch::Receiver<()>,
+    ) {
         self.connections.total.fetch_add(1, Ordering::Relaxed);
         self.connections.open.fetch_add(1, Ordering::Relaxed);
         let _open = Open(self);
