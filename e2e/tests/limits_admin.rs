@@ -208,7 +208,8 @@ async fn the_api_refuses_what_it_should() {
 #[tokio::test]
 async fn gateways_of_a_store_share_what_is_set() {
     let store: Server = Program::Redis.start();
-    let config = format!("[store]\ncounters = \"{}\"\n{API}", store.url());
+    let limits = API.replace("[limits]\n", "[limits]\nstore_deadline = \"1s\"\n");
+    let config = format!("[store]\ncounters = \"{}\"\n{limits}", store.url());
     let (_first_upstream, first) = start(&config).await;
     let (_second_upstream, second) = start(&config).await;
     for gateway in [&first, &second] {

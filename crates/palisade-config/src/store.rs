@@ -21,7 +21,9 @@ section! {
         /// its own memory. A Redis (6.2 or newer) or Valkey (7.2 or newer) server: `redis://host:6379`, with TLS
         /// `rediss://host:6379`, or `redis+unix:///path`. A number behind `/`, or behind a socket's
         /// `?db=`, picks the database. With a password, `redis://user:password@host:6379`, the whole
-        /// address is a secret: `{ env = "REDIS_URL" }` or `{ file = "/path" }`. Applies at start.
+        /// address is a secret: `{ env = "REDIS_URL" }` or `{ file = "/path" }`. A user of its own needs the keys `palisade:*` and
+        /// the commands `EVALSHA SCRIPT|LOAD TIME GET SET DEL PEXPIRE ZADD ZREM ZCARD ZREMRANGEBYSCORE HGETALL
+        /// HSET HDEL HLEN HEXISTS HSCAN`, and `INFO` to be warned of a server that evicts. Applies at start.
         counters: Option<Setting<TextOr<PublicAddress, SecretRef>>>,
     }
 }

@@ -19,7 +19,7 @@ pub struct Context<'a> {
     pub hosts: Vec<Setting<Authority>>,
     /// Whether the process is a demo.
     pub demo: Demo,
-    /// What keys of counters are hashed with: random bits, drawn once per start, unless other gateways
+    /// What keys of counters are hashed with: random bits, drawn once for a state directory, unless other gateways
     /// have to find the same counters.
     pub seed: Seed,
 }

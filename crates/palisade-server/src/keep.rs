@@ -5,7 +5,7 @@
 //! was counted, and the log, standard error and `palisade_limits_kept_up` say so.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How long the last round may take, and how long if somebody asked for an end at once.
 const LAST: Duration = Duration::from_secs(5);
 const LAST_AT_ONCE: Duration = Duration::from_millis(500);
+
+/// Changes by operators that wait for the disk.
+const ORDERS_MAX: usize = 64;
 
 /// The file in the state directory.
 const FILE: &str = "counters.db";
@@ -71,7 +74,7 @@ pub(crate) struct Keeper {
 }
 
 struct Thread {
-    orders: Sender<Order>,
+    orders: SyncSender<Order>,
     ended: Mutex<Receiver<()>>,
 }
 
@@ -85,7 +88,7 @@ enum Order {
 
 /// Keeps what operators set. One that was made of nothing keeps nothing, and nobody expects it to.
 #[derive(Clone, Default)]
-pub(crate) struct Overrider(Option<Sender<Order>>);
+pub(crate) struct Overrider(Option<SyncSender<Order>>);
 
 /// Why a restart will forget what was set.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +211,7 @@ impl Keeper {
             (None, _) => Overrider::default(),
             (Some(_), Some(thread)) => Overrider(Some(thread.orders.clone())),
             // There should be one, so that nobody listens is to be said.
-            (Some(_), None) => Overrider(Some(channel().0)),
+            (Some(_), None) => Overrider(Some(sync_channel(1).0)),
         }
     }
 
@@ -220,7 +223,7 @@ impl Keeper {
             Ended::Interrupted => LAST_AT_ONCE,
         };
         // Whoever has ended already has nothing to be told.
-        let _ = thread.orders.send(Order::End);
+        let _ = thread.orders.try_send(Order::End);
         let waited = thread.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(limit);
         if waited == Err(RecvTimeoutError::Timeout) {
             events.emit("limits_not_kept", &[("error", Value::Text("the disk took too long for the last round"))]);
@@ -233,7 +236,10 @@ impl Overrider {
     pub(crate) async fn keep(&self, key: KeyHash, set: Option<Override>) -> Result<(), Forgotten> {
         let Some(orders) = &self.0 else { return Ok(()) };
         let (done, kept) = oneshot::channel();
-        orders.send(Order::Override(Box::new((key, set)), done)).map_err(|_| Forgotten::Lost)?;
+        orders.try_send(Order::Override(Box::new((key, set)), done)).map_err(|error| match error {
+            TrySendError::Full(_) => Forgotten::Late,
+            TrySendError::Disconnected(_) => Forgotten::Lost,
+        })?;
         match timeout(LAST, kept).await {
             Ok(Ok(kept)) => kept.map_err(Forgotten::from),
             Ok(Err(_)) => Err(Forgotten::Lost),
@@ -244,17 +250,20 @@ impl Overrider {
 
 impl Work {
     fn spawn(mut self) -> Result<Thread, KeepError> {
-        self.told.lock().is_up = true;
-        let (orders, asked) = channel();
+        let (orders, asked) = sync_channel(ORDERS_MAX);
         let (tell, ended) = channel();
+        let told = self.told.clone();
         let rounds = move || {
             self.rounds(&asked);
-            self.round();
+            let late = Instant::now() + LAST;
+            // As many as it takes: nothing changes any more.
+            while self.round() > 0 && Instant::now() < late {}
             // The file is closed, and its journal in it, before anybody is told.
             drop(self);
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("keep".to_owned()).spawn(rounds).map_err(KeepError::Thread)?;
+        told.lock().is_up = true;
         Ok(Thread { orders, ended: Mutex::new(ended) })
     }
 
@@ -277,16 +286,19 @@ impl Work {
         }
     }
 
-    fn round(&mut self) {
+    /// Gives how many counters wait for the next one.
+    fn round(&mut self) -> u64 {
         let now = clock::now();
         let done = self.kept.round(self.counters.table(), now);
         let before = self.told.note(&done, now.monotonic);
+        let left_out = done.as_ref().map_or(0, |round| round.left_out);
         match done {
             Ok(_) if !before.is_up => self.events.emit("limits_kept_again", &[]),
             // Said once, not with every round.
             Err(error) if before.is_up => announce::trouble(&self.events, "limits_not_kept", &KeepError::from(error)),
             Ok(_) | Err(_) => {}
         }
+        left_out
     }
 }
 

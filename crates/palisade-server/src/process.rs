@@ -108,7 +108,7 @@ pub(crate) struct Shared {
     pub(crate) keeper: Keeper,
 }
 
-/// Random bits that last as long as the process.
+/// Random bits that last as long as the process, or as what it keeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Secrets {
     /// For the keys of counters.

@@ -54,6 +54,9 @@ impl Rotation {
         for (server, known) in &mut self.0 {
             if !posted.contains_key(server) {
                 known.known_by.remove(&worker);
+                if known.out_of.remove(&worker) && known.out_of.is_empty() {
+                    known.since = None;
+                }
             }
         }
         self.0.retain(|_, server| !server.known_by.is_empty());

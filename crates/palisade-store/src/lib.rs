@@ -6,7 +6,8 @@
 //! its numbers and makes the charges of one step together or not at all. One conformance suite
 //! holds every backend to that.
 //!
-//! A store reads no clock: `now` is the request's own.
+//! What a request is told depends on no clock but its own `now`; a server that several gateways share
+//! has its own, which is the same for all of them.
 
 pub mod counters;
 pub mod embedded;

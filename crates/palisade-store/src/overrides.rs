@@ -30,11 +30,13 @@ impl Current {
         self.overrides.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sets something else.
-    pub fn replace(&self, overrides: Overrides) {
-        let is_set = !overrides.is_empty();
-        *self.overrides.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(overrides);
-        self.is_set.store(is_set, Ordering::Release);
+    /// Changes it. Whoever changes it at the same time waits, and no request does.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Overrides) -> T) -> T {
+        let mut overrides = self.overrides.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(Arc::make_mut(&mut overrides));
+        // Before the lock is let go, so that the two never disagree for long.
+        self.is_set.store(!overrides.is_empty(), Ordering::Release);
+        changed
     }
 }
 
@@ -95,9 +97,9 @@ mod tests {
     fn nothing_is_read_while_nothing_is_set() {
         let current = Current::default();
         assert_eq!(current.load(), None);
-        current.replace([(KeyHash(1), Override::default())].into_iter().collect());
+        current.change(|set| *set = [(KeyHash(1), Override::default())].into_iter().collect());
         assert_eq!(current.load().unwrap().len(), 1);
-        current.replace(Overrides::default());
+        current.change(|set| *set = Overrides::default());
         assert_eq!(current.load(), None);
     }
 }

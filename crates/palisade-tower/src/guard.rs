@@ -188,8 +188,8 @@ fn meter(policy: &Arc<dyn Meter>, mode: Mode, stores: &Stores, view: &View<'_>, 
     if charges.is_empty() {
         return Metered::Decided(None);
     }
-    // An operator's ban needs no counter. What was left out would be a limit that the request walked around: it is refused, and so
-    // nothing of it is charged.
+    // An operator's ban needs no counter. What was left out would be a limit that the request walked
+    // around: it is refused, and so nothing of it is charged.
     if charges.bar.is_some() || charges.is_too_much() {
         policy.tell(mode, &charges, &verdicts, kept.limits);
         return Metered::Decided(Some(policy.decide(view, &charges, &verdicts)));

@@ -18,7 +18,7 @@ pub(crate) fn introduce(process: &Process) {
         eprintln!("redirect · http://{redirect} (to the public address)");
     }
     if let Some(admin) = process.admin() {
-        eprintln!("admin    · http://{admin} (metrics, health, traces)");
+        eprintln!("admin    · http://{admin} (metrics, health, traces, limits)");
     }
     protections(&snapshot).iter().for_each(|line| eprintln!("{line}"));
 }

@@ -1,5 +1,6 @@
 //! Keys of counters: hashes, never the client's own values.
 
+use std::fmt;
 use std::hash::Hasher as _;
 
 use palisade_core::KeyHash;
@@ -7,13 +8,23 @@ use ring::digest::{Context, SHA256};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// What keys are hashed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Seed {
     /// SipHash under a secret: nobody outside can choose a key that shares another one's counter.
     Secret([u8; 16]),
     /// SHA-256, cut to 128 bits: the same on all gateways that share a store, and no two keys that
     /// share a counter can be found. It costs several times as much.
     Shared,
+}
+
+impl fmt::Debug for Seed {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret",
+            Self::Shared => "Shared",
+        })
+    }
 }
 
 impl From<[u8; 16]> for Seed {

@@ -26,6 +26,8 @@ pub(super) struct Limit {
     pub(super) place: u16,
     scope: Scope,
     key: Key,
+    /// The first of its items, by which it is told.
+    item: u16,
     pub(super) cost: u32,
     hash: Hash,
     rungs: Vec<(Rung, Hash)>,
@@ -177,6 +179,7 @@ impl Limit {
         seed: &Seed,
         items: &mut Items,
     ) -> Result<Self, TooFast> {
+        let item = u16::try_from(items.all().len()).unwrap_or(u16::MAX);
         let named = |rung: Rung| format!("{}/{}", spec.name, rung.bits);
         if let Some(fast) = spec.too_fast(ladder) {
             return Err(fast);
@@ -206,7 +209,7 @@ impl Limit {
         // A ban is told as its limit is, and bounds nothing itself.
         let ban = spec.ban.clone().map(|rule| (items.add((place, &spec), "", Bound::Slots(0), Prefix::Own).item, rule));
         let Spec { place, scope, key, cost, count, tokens, .. } = spec;
-        Ok(Self { place, scope, key, cost, hash, rungs, rate, quota, slots, spend, count, tokens, ban })
+        Ok(Self { place, scope, key, item, cost, hash, rungs, rate, quota, slots, spend, count, tokens, ban })
     }
 
     /// Adds what the limit charges for a request, if it is on it.
@@ -215,12 +218,23 @@ impl Limit {
             return;
         }
         let own = self.own(view.identity);
-        let Some(first) = own.first() else { return };
+        if own.first().is_none() && view.overrides.is_none() {
+            return;
+        }
         let (key, addressed) = self.key.of(self.hash.clone(), ladder.own(view.client), view);
         let set = view.overrides.and_then(|overrides| overrides.find(key));
-        if let Some(left) = set.and_then(|set| set.ban(view.now.utc)) {
-            charges.bar(Bar { item: first.item, key, left });
-            return;
+        if let Some(overrides) = view.overrides {
+            let wider = self
+                .rungs
+                .iter()
+                .filter(|_| addressed == Addressed::Yes)
+                .filter_map(|(rung, hash)| Some(self.key.of(hash.clone(), rung.of(view.client)?, view).0));
+            let ban = |key| Some(Bar { item: self.item, key, left: overrides.find(key)?.ban(view.now.utc)? });
+            let bans = std::iter::once(key).chain(wider).filter_map(ban);
+            if let Some(bar) = bans.max_by_key(|bar| bar.left) {
+                charges.bar(bar);
+                return;
+            }
         }
         let own = own.with(set, view.now.utc);
         self.charge_own(own, key, |bound| self.amount(bound, view), charges);

@@ -57,7 +57,9 @@ pub(super) async fn answer(
     };
     allow(method, &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE], "GET, HEAD, PUT, DELETE")?;
     let plan = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("plan=")));
-    let asked = Asked { limit, key, plan };
+    let plan = plan.map(|plan| unescape(plan).and_then(|plan| String::from_utf8(plan).ok()).ok_or(plan));
+    let plan = plan.transpose().map_err(|plan| refuse(Reason::LimitsBadKey, format!("`{plan}` is no plan")))?;
+    let asked = Asked { limit, key, plan: plan.as_deref() };
     let seen = match *method {
         Method::PUT => desk.change(asked, change(content)?).await?,
         Method::DELETE => desk.reset(asked).await?,

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use palisade_core::overrides::TooMany;
-use palisade_core::{Charge, Charges, Item, KeyHash, Monotonic, Now, Override, Overrides, Utc, Verdicts};
+use palisade_core::{Charge, Charges, Item, KeyHash, Monotonic, Now, Override, Utc, Verdicts};
 
 use self::redis::{Miss, Redis};
 use crate::overrides::{TEXT_BYTES_MAX, to_text};
@@ -136,7 +136,7 @@ impl Counters {
     pub fn settle(&self, charge: &Charge, item: Option<&Arc<Item>>, ticket: Ticket, used: u32, now: Now) {
         match (self, ticket) {
             (Self::Memory(table), Ticket::Here(taken)) => table.settle(charge, taken, used, now),
-            // A ticket of another store, from before a restart of the tests at most.
+            // A ticket of another store, which nobody has: a process has one store.
             (Self::Memory(_), Ticket::There { .. }) => {}
             (Self::Redis(redis), ticket) => redis.settle(charge, item, ticket, used, now),
         }
@@ -183,14 +183,12 @@ impl Counters {
         if set.as_ref().is_some_and(|set| to_text(set).len() > TEXT_BYTES_MAX) {
             return Err(OverrideError::TooLong);
         }
-        let current = self.table().overrides();
-        let mut overrides = Overrides::clone(&current.all());
-        overrides.set(key, set.clone(), now)?;
         match self {
             Self::Memory(_) => {}
             Self::Redis(redis) => redis.keep_override(key, set.as_ref()).await?,
         }
-        current.replace(overrides);
+        // Not before: what other gateways set meanwhile stays.
+        self.table().overrides().change(|current| current.set(key, set, now))?;
         Ok(())
     }
 

@@ -75,7 +75,7 @@ metrics! {
     LIMITS_KEPT_UP = Gauge "limits_kept_up" [] "1 if counters of limits are written to the state directory, 0 if a restart will forget them.";
     LIMITS_KEPT_CELLS = Gauge "limits_kept_cells" [] "Counters in the state directory.";
     LIMITS_KEPT_LEFT_OUT = Counter "limits_kept_left_out_total" [] "Counters that had to wait for a later round, because too many had changed.";
-    LIMITS_KEPT_ROUNDS = Counter "limits_kept_rounds_total" [] "Rounds in which what had changed was written.";
+    LIMITS_KEPT_ROUNDS = Counter "limits_kept_rounds_total" [] "Rounds that went well: what had changed was written, if anything had.";
     LIMITS_KEPT_AGE = Gauge "limits_kept_age_seconds" [] "Since the last of these rounds.";
     LIMITS_KEPT_SECONDS = Gauge "limits_kept_round_seconds" [] "How long it took.";
     UPSTREAM_REQUESTS = Counter "upstream_requests_total" ["server", "class"] "Attempts to reach the application.";

@@ -64,6 +64,8 @@ fn compiled(entries: Option<Value>, overrides: MethodOverride) -> (Compiled, Vec
 /// Limits and their counters.
 struct Gate {
     questions: Vec<Question>,
+    roster: super::Roster,
+    overrides: Option<palisade_core::Overrides>,
     states: HashMap<palisade_core::KeyHash, State>,
     standings: HashMap<palisade_core::KeyHash, Standing>,
     now: u64,
@@ -89,6 +91,8 @@ impl Gate {
         let (states, standings) = (HashMap::new(), HashMap::new());
         Self {
             questions: compiled.questions,
+            roster: compiled.roster,
+            overrides: None,
             states,
             standings,
             now: 0,
@@ -114,7 +118,8 @@ impl Gate {
         let (identity, kind) = (self.identity.clone(), self.kind);
         with_client(request, client(address), |view| {
             let route = palisade_core::Route { kind, ..view.route.clone() };
-            let view = View { now, identity: &identity, route: &route, ..*view };
+            let overrides = self.overrides.clone();
+            let view = View { now, identity: &identity, route: &route, overrides: overrides.as_ref(), ..*view };
             let mut passed = Passed { refusal: None, tallies: Vec::new(), fields: Vec::new() };
             let mut reserved = Vec::new();
             for question in self.questions.clone() {
@@ -124,7 +129,9 @@ impl Gate {
                 if charges.is_empty() {
                     continue;
                 }
-                self.take(&charges, now, &mut verdicts);
+                if charges.bar.is_none() {
+                    self.take(&charges, now, &mut verdicts);
+                }
                 if verdicts.admit() {
                     let held = charges.list.iter().copied().filter(Charge::is_reserved);
                     reserved.extend(held.map(|charge| (charge, meter.clone())));

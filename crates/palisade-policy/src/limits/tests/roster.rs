@@ -125,5 +125,24 @@ fn an_operator_sets_another_rate_and_a_ban() {
     let barred = charges(&banned, "2001:db8::1", 4);
     assert!(matches!(barred.bar, Some(Bar { left, .. }) if left == Duration::from_secs(6)), "{:?}", barred.bar);
     assert_eq!(charges(&banned, "2001:db8::1", 10).bar, None);
+    let wider = compiled.roster.look("api/56", "ip:2001:db8::1", None, None, UTC).unwrap().hash;
+    let banned_wider = overriding(wider, Override { ban: Some(Until { value: (), end }), ..Override::default() });
+    assert!(charges(&banned_wider, "2001:db8:0:1::1", 4).bar.is_some(), "all of the prefix");
+    assert_eq!(charges(&banned_wider, "2001:db8:1::1", 4).bar, None);
     assert_eq!(charges(&banned, "2001:db8:0:1::1", 4).bar, None);
+}
+
+/// A plan without a bound is no way around a ban.
+#[test]
+fn who_is_unlimited_can_be_banned() {
+    let plans = table([("anon", Value::from("5/m")), ("pro", Value::from("unlimited"))]);
+    let mut gate = Gate::api([("rate", plans), ("key", Value::from("user"))]);
+    let hash = gate.roster.look("api", "user:g:1", None, None, UTC).unwrap().hash;
+    gate.user("g:1", Some("pro"));
+    let pass = |gate: &mut Gate| gate.pass("GET /api/x HTTP/1.1", "192.0.2.1", 200, &HeaderMap::new()).refusal;
+    assert!(pass(&mut gate).is_none());
+    let ban = Some(Until { value: (), end: Utc::from_nanos(10 * SECOND) });
+    gate.overrides = Some(overriding(hash, Override { ban, ..Override::default() }));
+    let refusal = pass(&mut gate).unwrap();
+    assert_eq!((refusal.reason, &*refusal.violated), (palisade_core::Reason::LimitsBanned, &["api".into()][..]));
 }

@@ -91,6 +91,11 @@ const SCHEMA: Schema = Schema {
     "],
 };
 
+/// The counters with most left, the longest last: where a bucket of a smaller table is full, the one
+/// nearest to its end gives way.
+const LONGEST: &str =
+    "SELECT tag, word FROM (SELECT tag, word, ends FROM cell ORDER BY ends DESC LIMIT ?) ORDER BY ends";
+
 impl Kept {
     /// Opens the file, or makes it with this seed.
     ///
@@ -132,12 +137,13 @@ impl Kept {
     ///
     /// Why it can't be read. What was read until then is in the table.
     pub fn load(&self, table: &Table, now: Now) -> Result<Loaded, EmbeddedError> {
-        table.overrides().replace(self.overrides(now.utc)?);
+        let overrides = self.overrides(now.utc)?;
+        table.overrides().change(|current| *current = overrides);
         let shift = Shift::from_wall(self.on_file_clock(now));
         let most = i64::try_from(table.fill().cells).unwrap_or(i64::MAX);
         self.file.read(|connection| {
             let mut loaded = Loaded::default();
-            let mut cells = connection.prepare("SELECT tag, word FROM cell ORDER BY ends DESC LIMIT ?")?;
+            let mut cells = connection.prepare(LONGEST)?;
             let mut rows = cells.query([most])?;
             while let Some(row) = rows.next()? {
                 let (tag, word): (i64, i64) = (row.get(0)?, row.get(1)?);

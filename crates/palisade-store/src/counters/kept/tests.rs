@@ -331,12 +331,13 @@ fn what_is_no_counter_is_told() {
     kept.file.write(|transaction| transaction.execute(broken, [])).unwrap();
     let error = kept.load(&table(), now).unwrap_err();
     assert!(matches!(error, EmbeddedError::Damaged { .. }), "{error}");
+    kept.file.write(|transaction| transaction.execute("DELETE FROM standing", [])).unwrap();
     // Any number is a counter, and does no harm.
     for word in [i64::MIN, -1, 0, 1, i64::MAX] {
         let put = "INSERT OR REPLACE INTO cell VALUES (?1, ?1, 9000000000)";
         kept.file.write(|transaction| transaction.execute(put, [word])).unwrap();
     }
-    assert!(kept.load(&table(), now).is_err());
+    assert!(kept.load(&table(), now).is_ok());
 }
 
 #[test]

@@ -78,11 +78,12 @@ async fn ready(link: &Link, address: &RedisAddress) -> Result<Scripts, Miss> {
         select.number(u64::from(address.database));
         ok(link.call(select).await?)?;
     }
-    let [step, presence, renew] = Scripts::TEXTS;
+    let [step, presence, renew, overrides] = Scripts::TEXTS;
     Ok(Scripts {
         step: load(link, step).await?,
         presence: load(link, presence).await?,
         renew: load(link, renew).await?,
+        overrides: load(link, overrides).await?,
     })
 }
 

@@ -95,7 +95,7 @@ impl Redis {
             }
             if renewed.elapsed() >= RENEW {
                 renewed = Instant::now();
-                self.renew(link, scripts);
+                self.renew(link, scripts).await;
             }
             sleep(pause()).await;
         }
@@ -116,11 +116,13 @@ impl Redis {
         }
     }
 
-    /// Not waited for: what gets lost is tried again long before a slot's life is over.
-    fn renew(&self, link: &Link, scripts: &Scripts) {
+    /// What gets lost is tried again long before a slot's life is over.
+    async fn renew(&self, link: &Link, scripts: &Scripts) {
         for request in self.slots.renewals(&self.name, self.terms.slot_life_ms) {
-            if let Err(miss) = link.post(scripts.renew.with(&request)) {
+            let renewed = timeout(CONNECT_MAX, scripts.renew.run(link, &request)).await.unwrap_or(Err(Miss::Timeout));
+            if let Err(miss) = renewed {
                 self.figures.missed(miss);
+                return;
             }
         }
     }

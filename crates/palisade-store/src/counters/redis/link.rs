@@ -39,7 +39,13 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Call {
     command: Command,
-    /// `None`: nobody does, and it is sent all the same.
+    asked: Asked,
+}
+
+/// Who waits for a reply.
+#[derive(Debug)]
+struct Asked {
+    /// `None`: nobody does, and the command is sent all the same.
     answer: Option<oneshot::Sender<Reply>>,
     _place: Place,
 }
@@ -83,12 +89,18 @@ impl Link {
         self.send(command)?.await.map_err(|_| Miss::Connection)
     }
 
+    /// Whether everything that was queued was handed to the connection.
+    #[cfg(test)]
+    pub(super) fn is_sent(&self) -> bool {
+        self.calls.capacity() == CALLS_MAX
+    }
+
     fn queue(&self, command: Command, answer: Option<oneshot::Sender<Reply>>) -> Result<(), Miss> {
         let place = Place(self.under_way.clone());
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
             return Err(Miss::Busy);
         }
-        self.calls.try_send(Call { command, answer, _place: place }).map_err(|error| match error {
+        self.calls.try_send(Call { command, asked: Asked { answer, _place: place } }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Miss::Busy,
             mpsc::error::TrySendError::Closed(_) => Miss::Connection,
         })
@@ -102,16 +114,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let Self { stream, mut calls } = self;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let (mut out, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(READ_BYTES));
-        let mut waiting: VecDeque<Call> = VecDeque::new();
+        let mut waiting: VecDeque<Asked> = VecDeque::new();
         let mut flush = Flush::Done;
         loop {
             tokio::select! {
                 call = calls.recv(), if out.len() < OUT_BYTES_MAX => {
                     let Some(call) = call else { return Miss::Connection };
                     // Whoever has left needs no answer, and nothing was sent yet.
-                    if !call.answer.as_ref().is_some_and(oneshot::Sender::is_closed) {
+                    if !call.asked.answer.as_ref().is_some_and(oneshot::Sender::is_closed) {
                         call.command.write(&mut out);
-                        waiting.push_back(call);
+                        waiting.push_back(call.asked);
                     }
                 }
                 written = write(&mut writer, &mut out, &mut flush), if !out.is_empty() || flush == Flush::Due => {
@@ -152,11 +164,11 @@ async fn write<W: AsyncWrite + Unpin>(writer: &mut W, out: &mut BytesMut, flush:
     Ok(())
 }
 
-fn answer(buffer: &mut BytesMut, waiting: &mut VecDeque<Call>) -> Result<(), Garbled> {
+fn answer(buffer: &mut BytesMut, waiting: &mut VecDeque<Asked>) -> Result<(), Garbled> {
     while let Some(reply) = resp::take(buffer)? {
         // A reply that nobody asked for: from here on every one would be another's.
-        let call = waiting.pop_front().ok_or(Garbled)?;
-        if let Some(answer) = call.answer {
+        let asked = waiting.pop_front().ok_or(Garbled)?;
+        if let Some(answer) = asked.answer {
             // Whoever asked may have left.
             let _ = answer.send(reply);
         }

@@ -19,7 +19,15 @@ const KEYS_MAX: usize = 65_536;
 
 /// Counters that are known to refuse.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<HashMap<KeyHash, Monotonic>>);
+pub(super) struct Memo(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Until when each of them refuses.
+    keys: HashMap<KeyHash, Monotonic>,
+    /// When those that have ended were last thrown away.
+    purged: Monotonic,
+}
 
 impl Memo {
     /// Remembers a refusal. Reservations and slots may be free at any time, so theirs are not.
@@ -28,19 +36,21 @@ impl Memo {
             return;
         }
         let mut refusing = self.lock();
-        if refusing.len() >= KEYS_MAX {
-            refusing.retain(|_, until| *until > now.monotonic);
+        let Known { keys, purged } = &mut *refusing;
+        if keys.len() >= KEYS_MAX && now.monotonic.since(*purged) >= LIFE_MAX {
+            keys.retain(|_, until| *until > now.monotonic);
+            *purged = now.monotonic;
         }
-        if refusing.len() < KEYS_MAX {
-            refusing.insert(charge.key, now.monotonic.plus(verdict.retry_after.min(LIFE_MAX)));
+        if keys.len() < KEYS_MAX {
+            keys.insert(charge.key, now.monotonic.plus(verdict.retry_after.min(LIFE_MAX)));
         }
     }
 
     /// Whether one of these charges is known to be refused.
     pub(super) fn refuses(&self, charges: &[Charge], now: Now) -> Refuses {
         let refusing = self.lock();
-        let known = |charge: &Charge| refusing.get(&charge.key).is_some_and(|until| *until > now.monotonic);
-        if !refusing.is_empty() && charges.iter().any(|charge| is_plain(charge) && known(charge)) {
+        let known = |charge: &Charge| refusing.keys.get(&charge.key).is_some_and(|until| *until > now.monotonic);
+        if !refusing.keys.is_empty() && charges.iter().any(|charge| is_plain(charge) && known(charge)) {
             Refuses::Known
         } else {
             Refuses::Unknown
@@ -49,10 +59,10 @@ impl Memo {
 
     /// Forgets what is known of a counter.
     pub(super) fn forget(&self, key: KeyHash) {
-        self.lock().remove(&key);
+        self.lock().keys.remove(&key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<KeyHash, Monotonic>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -34,7 +34,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use palisade_core::store::RedisAddress;
-use palisade_core::{Bound, Charge, Charges, Item, Now, Verdicts};
+use palisade_core::{Bound, Charge, Charges, Item, Monotonic, Now, Verdicts};
 use tokio::time::{Instant, timeout};
 
 use self::answer::{Answer, Told as Says};
@@ -177,12 +177,16 @@ impl Redis {
                 return self.table.settle(&charge.shared_by(gateways), taken, used, now);
             }
         };
+        self.give_back(charge, item, step, Task::Settle { taken_s, used }, now.monotonic);
+    }
+
+    /// Gives back what a step reserved of one counter. Nobody waits for it.
+    fn give_back(&self, charge: &Charge, item: Option<&Arc<Item>>, step: u64, task: Task, now: Monotonic) {
         let charge = Charge { item: 0, ..*charge };
         let mut charges = Charges::default();
         charges.push(charge);
         let items: Vec<_> = item.cloned().into_iter().collect();
-        let task = Task::Settle { taken_s, used };
-        let request = request::step(task, &self.terms, now.monotonic, &self.member(step), &charges, &items);
+        let request = request::step(task, &self.terms, now, &self.member(step), &charges, &items);
         if let (Bound::Slots(_), Some(key)) = (charge.bound, request.keys.first()) {
             self.slots.release(step, key.clone(), charge.amount);
         }
@@ -217,11 +221,13 @@ impl Redis {
 
     async fn wait(self: Arc<Self>, wait: Wait) -> Box<Told> {
         let Wait { ready, request, step, left, now, items, mut told } = wait;
+        let mut unsure = Unsure::new(&self, step, &told.charges, &items);
         let began = Instant::now();
         let asked = timeout(left, ready.1.step.run(&ready.0, &request)).await.unwrap_or(Err(Miss::Timeout));
         let answer = asked.and_then(|reply| answer::read(&reply, &told.charges, Says::Verdict));
         match answer {
             Ok(answer) => {
+                unsure.slots.clear();
                 self.breaker.success();
                 self.figures.answered(began.elapsed());
                 let waited = match told.receipt.patience {
@@ -289,6 +295,36 @@ impl Redis {
 
     fn member(&self, step: u64) -> String {
         format!("{}:{step}", self.name)
+    }
+}
+
+/// Slots that a step may have taken, until it is answered. If that never happens, because it took too
+/// long or the client left, they are given back: behind the step, on the same connection.
+struct Unsure<'a> {
+    redis: &'a Redis,
+    step: u64,
+    slots: Vec<(Charge, Option<Arc<Item>>)>,
+}
+
+impl<'a> Unsure<'a> {
+    fn new(redis: &'a Redis, step: u64, charges: &Charges, items: &[Arc<Item>]) -> Self {
+        let slots = charges.list.iter().filter(|charge| matches!(charge.bound, Bound::Slots(_)));
+        let slots = slots.map(|charge| (*charge, items.get(usize::from(charge.item)).cloned())).collect();
+        Self { redis, step, slots }
+    }
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        for (charge, item) in &self.slots {
+            self.redis.give_back(
+                charge,
+                item.as_ref(),
+                self.step,
+                Task::Settle { taken_s: 0, used: 0 },
+                Monotonic::default(),
+            );
+        }
     }
 }
 

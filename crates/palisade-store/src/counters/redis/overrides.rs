@@ -1,10 +1,12 @@
 //! What operators set for single keys, shared by all gateways.
 //!
 //! One hash holds it, and a second key tells that it was changed: gateways ask for that whenever they
-//! tell that they are there, and read the hash only then.
+//! tell that they are there, and read the hash only then, page by page, because all steps share the
+//! connection.
 
 use std::time::Duration;
 
+use palisade_core::overrides::{OVERRIDES_MAX, TooMany};
 use palisade_core::{KeyHash, Override, Overrides, Utc};
 use tokio::time::timeout;
 
@@ -12,60 +14,73 @@ use super::Redis;
 use super::link::Link;
 use super::miss::Miss;
 use super::resp::{Command, Reply};
+use super::scripts::Request;
+use crate::counters::OverrideError;
 use crate::overrides::{from_text, to_text};
 
-/// The hash: from a key's hash in hex to what is set for it.
+/// The hash: from a key's hash in hex to when it ends, in seconds, and what is set for it.
 const SET: &[u8] = b"palisade:1:overrides";
 /// Anything that differs after each change.
 pub(super) const CHANGED: &[u8] = b"palisade:1:overrides:changed";
 
-/// An operator can wait, and so can a gateway that reads all of them.
+/// An operator can wait, and so can a gateway for each page.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Entries of a page, more or less.
+const PAGE: u64 = 100;
+/// Pages that are read: as many as there may be, and some that are read twice while the hash grows.
+const PAGES_MAX: usize = 4 * OVERRIDES_MAX / PAGE as usize;
+
+const SECOND_NS: u64 = 1_000_000_000;
 
 impl Redis {
     /// Keeps what is set for a key, or with `None` nothing any more.
-    pub(in crate::counters) async fn keep_override(&self, key: KeyHash, set: Option<&Override>) -> Result<(), Miss> {
+    pub(in crate::counters) async fn keep_override(
+        &self,
+        key: KeyHash,
+        set: Option<&Override>,
+    ) -> Result<(), OverrideError> {
         let ready = self.ready()?;
-        let field = format!("{:032x}", key.0);
-        let change = match set {
-            Some(set) => Command::new("HSET").word(SET).word(field.as_bytes()).word(to_text(set).as_bytes()),
-            None => Command::new("HDEL").word(SET).word(field.as_bytes()),
-        };
-        let told = Command::new("SET").word(CHANGED).word(format!("{:032x}", fastrand::u128(..)).as_bytes());
-        let both = async {
-            done(ready.0.call(change).await?)?;
-            done(ready.0.call(told).await?)
-        };
-        timeout(PATIENCE, both).await.unwrap_or(Err(Miss::Timeout))
+        let mut request = Request { keys: vec![SET.into(), CHANGED.into()], ..Request::default() };
+        request.arguments.push(format!("{:032x}", key.0).as_bytes());
+        request.arguments.number(set.map_or(0, |set| set.end().as_nanos().div_ceil(SECOND_NS).max(1)));
+        request.arguments.push(set.map(to_text).unwrap_or_default().as_bytes());
+        request.arguments.number(OVERRIDES_MAX as u64);
+        request.arguments.push(format!("{:032x}", fastrand::u128(..)).as_bytes());
+        let reply = timeout(PATIENCE, ready.1.overrides.run(&ready.0, &request)).await.unwrap_or(Err(Miss::Timeout))?;
+        match reply {
+            Reply::Number(1) => Ok(()),
+            Reply::Number(_) => Err(TooMany.into()),
+            Reply::Text(_) | Reply::Error(_) | Reply::Nil | Reply::List(_) => Err(Miss::of(&reply).into()),
+        }
     }
 
-    /// Takes over what is set. What has ended is thrown away.
+    /// Takes over what is set. What has ended, or is none, is left out.
     pub(super) async fn learn_overrides(&self, link: &Link, now: Utc) -> Result<(), Miss> {
-        let all = Command::new("HGETALL").word(SET);
-        let reply = timeout(PATIENCE, link.call(all)).await.unwrap_or(Err(Miss::Timeout))?;
-        let Reply::List(list) = reply else { return Err(Miss::of(&reply)) };
         let mut overrides = Overrides::default();
-        for pair in list.chunks_exact(2) {
-            let [Reply::Text(field), Reply::Text(text)] = pair else { return Err(Miss::Garbled) };
-            let key = std::str::from_utf8(field).ok().and_then(|field| u128::from_str_radix(field, 16).ok());
-            let set = std::str::from_utf8(text).ok().and_then(from_text);
-            match key.zip(set) {
-                Some((key, set)) if set.end() > now => {
-                    // More than there may be: somebody else wrote them.
-                    let _ = overrides.set(KeyHash(key), Some(set), now);
-                }
-                // Nobody waits for it: whoever reads them next finds it again.
-                _ => link.post(Command::new("HDEL").word(SET).word(field))?,
+        let mut cursor: Box<[u8]> = b"0".as_slice().into();
+        for _ in 0..PAGES_MAX {
+            let mut page = Command::new("HSCAN").word(SET).word(&cursor).word(b"COUNT");
+            page.number(PAGE);
+            let reply = timeout(PATIENCE, link.call(page)).await.unwrap_or(Err(Miss::Timeout))?;
+            let Reply::List(parts) = &reply else { return Err(Miss::of(&reply)) };
+            let [Reply::Text(next), Reply::List(list)] = &**parts else { return Err(Miss::Garbled) };
+            for (key, set) in list.chunks_exact(2).filter_map(entry).filter(|(_, set)| set.end() > now) {
+                // More than there may be were written by somebody else.
+                let _ = overrides.set(key, Some(set), now);
+            }
+            cursor.clone_from(next);
+            if *cursor == *b"0" {
+                break;
             }
         }
-        self.table.overrides().replace(overrides);
+        self.table.overrides().change(|current| *current = overrides);
         Ok(())
     }
 }
 
-fn done(reply: Reply) -> Result<(), Miss> {
-    match reply {
-        Reply::Number(_) | Reply::Text(_) => Ok(()),
-        Reply::Error(_) | Reply::Nil | Reply::List(_) => Err(Miss::of(&reply)),
-    }
+fn entry(pair: &[Reply]) -> Option<(KeyHash, Override)> {
+    let [Reply::Text(field), Reply::Text(value)] = pair else { return None };
+    let key = u128::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok()?;
+    let (_, text) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    Some((KeyHash(key), from_text(text)?))
 }

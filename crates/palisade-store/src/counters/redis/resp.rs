@@ -3,8 +3,9 @@
 //! A server is not trusted to be one: what it sends is bounded in length, number and depth, and what
 //! is no reply ends the connection.
 
+use std::fmt;
+
 use bytes::{Buf as _, BytesMut};
-use palisade_core::overrides::OVERRIDES_MAX;
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,22 +26,29 @@ pub(super) enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Garbled;
 
-/// The longest reply: as many overrides as there may be. `INFO` is a few kilobytes, a
-/// step's verdicts are fewer.
-pub(super) const REPLY_BYTES_MAX: usize = 16 << 20;
+/// The longest reply: a page of overrides, each as long as it may be. `INFO` is a few kilobytes, a step's
+/// verdicts are fewer.
+pub(super) const REPLY_BYTES_MAX: usize = 1 << 20;
 
 /// The longest line: an error may quote a whole command.
 const LINE_BYTES_MAX: usize = 4 << 10;
-/// As many overrides as there may be, with their keys. A step's verdicts are hundreds of numbers.
-const LIST_MAX: usize = 2 * OVERRIDES_MAX;
+/// A page of overrides is hundreds of entries, a step's verdicts are hundreds of numbers.
+const LIST_MAX: usize = 4_096;
 /// Lists in lists, of which no script makes any.
 const DEPTH_MAX: usize = 4;
 
 /// A command in the making.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Command {
     words: usize,
     body: Vec<u8>,
+}
+
+impl fmt::Debug for Command {
+    /// Without its words: one of them may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Command of {} words", self.words)
+    }
 }
 
 impl Command {
@@ -199,8 +207,8 @@ mod tests {
             ":\r\n",
             ":9223372036854775808\r\n",
             "$-2\r\n",
-            "$16777217\r\n",
-            "*20001\r\n",
+            "$1048577\r\n",
+            "*4097\r\n",
             "$1\r\nabc\r\n",
             &deep,
             &long,

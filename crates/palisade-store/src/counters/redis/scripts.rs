@@ -13,6 +13,8 @@ pub(super) struct Scripts {
     pub(super) presence: Sha,
     /// Lengthens the life of slots.
     pub(super) renew: Sha,
+    /// Keeps what operators set.
+    pub(super) overrides: Sha,
 }
 
 /// A script and its hash, in hex.
@@ -24,8 +26,12 @@ pub(super) struct Sha {
 
 impl Scripts {
     /// In the order of the fields.
-    pub(super) const TEXTS: [&'static str; 3] =
-        [include_str!("step.lua"), include_str!("presence.lua"), include_str!("renew.lua")];
+    pub(super) const TEXTS: [&'static str; 4] = [
+        include_str!("step.lua"),
+        include_str!("presence.lua"),
+        include_str!("renew.lua"),
+        include_str!("override.lua"),
+    ];
 }
 
 impl Sha {

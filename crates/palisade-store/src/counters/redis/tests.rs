@@ -2,9 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::pin::Pin;
 
 use palisade_core::charge::{Fit, Outage, TableSize};
-use palisade_core::{KeyHash, Monotonic, Rate, Spend, Utc};
+use palisade_core::overrides::Until;
+use palisade_core::{KeyHash, Monotonic, Override, Rate, Spend, Utc};
 use palisade_testkit::redis::{Program, Server};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -331,5 +333,89 @@ fn slots_of_a_gateway_that_is_gone_are_free_again() {
         });
         drop(gone);
         until("the slot is free", || stays.ask(slot, Outage::Closed).fit == Fit::Fits);
+    });
+}
+
+/// The server takes a slot for a request that nobody waits for any more.
+#[test]
+fn slots_of_an_abandoned_step_are_given_back() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        let slot = Charge { bound: Bound::Slots(1), ..api(1) };
+        let mut charges = Charges::default();
+        charges.push(slot);
+        let items = [item("api", Outage::Closed)];
+        let ask = Ask { charges: &charges, items: &items, patience: Patience::default(), now: now() };
+        server.stop();
+        let Taken::Waits(mut waiting) = gateway.redis.take(&ask, &mut Verdicts::default()) else {
+            panic!("a shared store is waited for");
+        };
+        gateway.runtime.block_on(async {
+            // Sent, and then the client leaves.
+            let sent = std::future::poll_fn(|context| std::task::Poll::Ready(Pin::new(&mut waiting).poll(context)));
+            assert!(sent.await.is_pending());
+            until("the step is on its way", || gateway.redis.link().is_some_and(|ready| ready.0.is_sent()));
+        });
+        drop(waiting);
+        server.go_on();
+        until("the slot is free", || gateway.ask(slot, Outage::Closed).fit == Fit::Fits);
+    });
+}
+
+/// The commands that the reference of `[store] counters` names are enough.
+#[test]
+fn a_user_of_its_own_needs_few_commands() {
+    each(|server| {
+        let allowed = "EVALSHA SCRIPT|LOAD TIME GET SET DEL PEXPIRE ZADD ZREM ZCARD ZREMRANGEBYSCORE HGETALL HSET \
+                       HDEL HLEN HEXISTS HSCAN INFO";
+        let rules: Vec<_> = allowed.split(' ').map(|command| format!("+{}", command.to_lowercase())).collect();
+        let user = format!("ACL SETUSER palisade on >pw ~palisade:* -@all {}", rules.join(" "));
+        assert_eq!(server.command(&user), "+OK");
+        let url = server.url().replace("redis+unix://", "redis+unix://palisade:pw@");
+        let gateway = Gateway::up(&url);
+        assert_eq!(admitted(&gateway, 1, 7), 5);
+        let slot = Charge { bound: Bound::Slots(1), ..api(2) };
+        assert_eq!(gateway.ask(slot, Outage::Closed).fit, Fit::Fits);
+        let life = 60_000_000_000;
+        let spend = Spend::Reserve { life, unsettled: palisade_core::charge::Unsettled::Spend };
+        assert_eq!(gateway.ask(Charge { spend, ..api(3) }, Outage::Closed).fit, Fit::Fits);
+        until("presence is told", || gateway.redis.health().evicts != Evicts::Unknown);
+        let set = Override {
+            limit: "api".into(),
+            key: "ip".into(),
+            rate: None,
+            ban: Some(Until { value: (), end: later() }),
+        };
+        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), Some(&set))).unwrap();
+        until("it is learned", || gateway.redis.table().overrides().all().find(KeyHash(7)) == Some(&set));
+        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), None)).unwrap();
+        until("it is gone", || gateway.redis.table().overrides().load().is_none());
+        assert_eq!(gateway.misses(Miss::Denied), 0);
+    });
+}
+
+/// In whole seconds, as stores keep it.
+fn later() -> Utc {
+    Utc::from_nanos((now().utc.as_nanos() / 1_000_000_000 + 60) * 1_000_000_000)
+}
+
+/// Whoever writes more than there may be, or something else, takes nothing down.
+#[test]
+fn more_overrides_than_may_be_are_no_trouble() {
+    each(|server| {
+        let script = "for i=1,12000 do redis.call('HSET','palisade:1:overrides',string.format('%032x',i),'99999999999 {\"limit\":\"api\",\"key\":\"k\",\"ban_end\":99999999999}') end";
+        let quoted = script.replace('\\', "\\\\").replace('"', "\\\"");
+        assert_eq!(server.command(&format!("EVAL \"{quoted}\" 0")), "$-1");
+        assert_eq!(server.command("HSET palisade:1:overrides garbage garbage"), ":1");
+        assert_eq!(server.command("SET palisade:1:overrides:changed x"), "+OK");
+        let gateway = Gateway::up(&server.url());
+        until("they are learned", || {
+            gateway.redis.table().overrides().all().len() == palisade_core::overrides::OVERRIDES_MAX
+        });
+        assert_eq!(admitted(&gateway, 1, 7), 5);
+        let set = Override { ban: Some(Until { value: (), end: later() }), ..Override::default() };
+        let one_more = gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(u128::MAX), Some(&set)));
+        assert!(matches!(one_more, Err(crate::counters::OverrideError::TooMany(_))), "{one_more:?}");
+        assert_eq!(gateway.ask(api(2), Outage::Closed).fit, Fit::Fits);
     });
 }
