@@ -1,6 +1,7 @@
 //! From inputs to a snapshot.
 
 use palisade_core::config::{Code, Decode as _, File, Files, Node, Part, Place, Problem, Problems, Span, Table, Value};
+use palisade_policy::demo::Demo;
 use palisade_policy::{Context, catalog, limits};
 
 use crate::document::Document;
@@ -10,6 +11,23 @@ use crate::root::RawConfig;
 use crate::snapshot::{EdgeSettings, Snapshot};
 use crate::store::CounterStore;
 use crate::{admin, app, log, merge, parse, performance, routes, store};
+
+/// Says that nobody tells users apart yet: whoever gives them a rate of their own would think that it
+/// counts.
+fn report_anonymous(limits: &limits::Roster, problems: &mut Problems) {
+    let names: Vec<_> = limits.of_users().map(|limit| format!("`{}`", limit.name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let message = format!(
+        "everybody is anonymous until sign-in is there, so {} count by address, with the rate of `anon`",
+        names.join(", ")
+    );
+    let place = Place::top().child("limits", None);
+    problems.report(
+        Problem::new(Code::Weak, &place, message).help("a rate by address, `key = \"ip\"`, says the same today"),
+    );
+}
 
 /// Random bits, drawn once and kept with the counters: nobody outside can tell which keys share one. A
 /// reload passes the same ones again, else every counter would begin anew.
@@ -115,6 +133,9 @@ fn build(root: Node, files: &Files, inputs: &Inputs, seed: Seed, problems: &mut 
     let raw = catalog::Raw { policies, method_override: app.method_override, compress: app.compress };
     let catalog::Compiled { questions, limits, table, store_deadline, inbound } =
         catalog::compile(raw, &context, problems);
+    if inputs.demo == Demo::Never {
+        report_anonymous(&limits, problems);
+    }
     let questions = questions.into();
     let (routes, forwarding) = routes::compile(app.routes, patterns, app.forwarding, &questions, problems)?;
     let document = Document { files: files.clone(), root };

@@ -23,7 +23,8 @@ section! {
         /// `?db=`, picks the database. With a password, `redis://user:password@host:6379`, the whole
         /// address is a secret: `{ env = "REDIS_URL" }` or `{ file = "/path" }`. A user of its own needs the keys `palisade:*` and
         /// the commands `EVALSHA SCRIPT|LOAD TIME GET SET DEL PEXPIRE ZADD ZREM ZCARD ZREMRANGEBYSCORE HGETALL
-        /// HSET HDEL HLEN HEXISTS HSCAN`, and `INFO` to be warned of a server that evicts. Applies at start.
+        /// HSET HDEL HLEN HEXISTS HSCAN`, and `INFO` to be warned of a server that evicts. Bans and what `palisade limit set` gave live there,
+        /// too: a server without persistence forgets them when it ends. Applies at start.
         counters: Option<Setting<TextOr<PublicAddress, SecretRef>>>,
     }
 }

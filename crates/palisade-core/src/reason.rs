@@ -102,7 +102,9 @@ reasons! {
     /// A field of the body that a limit is keyed on stands there twice, so that application and
     /// limit could each take another one. Send it once.
     LimitsKeyAmbiguous = "limits.key_ambiguous" BAD_REQUEST "Invalid request data" Own;
-    /// The token budget has no room for what the request may use. `Retry-After` says when it has.
+    /// The token budget has no room for what the request may use: with `reserve = "auto"` a quarter of its
+    /// body's bytes, and what its `max_tokens` or a field like it says, else `default_output`. A smaller
+    /// `max_tokens`, in a body of type `application/json`, may fit. `Retry-After` says when this one does.
     LimitsTokens = "limits.tokens" TOO_MANY_REQUESTS "Request cannot be satisfied as assigned quota has been exceeded" QuotaExceeded;
     /// The store of counters can't be asked, and a limit with `outage = "closed"` is on the request; or
     /// the request reads in so many ways that more limits apply to it than can be asked at once.

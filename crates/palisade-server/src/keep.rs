@@ -180,7 +180,7 @@ impl Opened {
 fn restore(kept: Box<Kept>, counters: &Counters, events: &Events) -> Result<Box<Kept>, KeepError> {
     let Loaded { cells, standings } = kept.load(counters.table(), clock::now())?;
     if cells > 0 || standings > 0 {
-        let fields = [("counters", Value::Number(cells)), ("standings", Value::Number(standings))];
+        let fields = [("counters", Value::Number(cells)), ("bans", Value::Number(standings))];
         events.emit("limits_restored", &fields);
     }
     Ok(kept)

@@ -40,7 +40,7 @@ pub struct PerMinute {
 /// How a limit was used of late.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitUse {
-    /// In the last whole minute.
+    /// Within the last minute, as good as is known: of the minute before this one in proportion.
     pub per_minute: PerMinute,
     /// The keys that were charged most within the last five to ten minutes, with how many requests.
     pub most_charged: Vec<(Box<str>, u64)>,
@@ -122,7 +122,12 @@ impl Use {
     }
 
     fn tell(&mut self, now: Monotonic) -> LimitUse {
-        self.minutes.at(now, MINUTE);
+        let current = *self.minutes.at(now, MINUTE);
+        let minute_ns = u128::from(u64::try_from(MINUTE.as_nanos()).unwrap_or(u64::MAX));
+        let rest_ns = minute_ns - u128::from(now.as_nanos()) % minute_ns;
+        let last = self.minutes.last;
+        // No more than there were.
+        let sum = |current: u64, last: u64| current + (u128::from(last) * rest_ns).div_ceil(minute_ns) as u64;
         let most = |counts: &mut Windows<Counts>| {
             counts.at(now, WINDOW);
             let mut sums: HashMap<KeyHash, (&str, u64)> = HashMap::new();
@@ -137,7 +142,11 @@ impl Use {
             most
         };
         LimitUse {
-            per_minute: self.minutes.last,
+            per_minute: PerMinute {
+                admitted: sum(current.admitted, last.admitted),
+                refused: sum(current.refused, last.refused),
+                would_refuse: sum(current.would_refuse, last.would_refuse),
+            },
             most_charged: most(&mut self.charged),
             most_refused: most(&mut self.refused),
         }
@@ -242,8 +251,9 @@ mod tests {
         (0..3).for_each(|_| uses.see(&seen(30, 7, Said::Admit)));
         uses.see(&seen(30, 7, Said::Ban));
         let minute = |uses: &mut Uses, seconds| told(uses, seconds).per_minute;
-        assert_eq!(minute(&mut uses, 59), PerMinute::default(), "the minute isn't over");
+        assert_eq!(minute(&mut uses, 59), PerMinute { admitted: 3, refused: 1, would_refuse: 0 });
         assert_eq!(minute(&mut uses, 60), PerMinute { admitted: 3, refused: 1, would_refuse: 0 });
+        assert_eq!(minute(&mut uses, 100), PerMinute { admitted: 1, refused: 1, would_refuse: 0 }, "in proportion");
         assert_eq!(minute(&mut uses, 120), PerMinute::default());
         assert_eq!(told(&mut uses, 599).most_charged, [("ip:0.0.0.7".into(), 3)]);
         assert_eq!(told(&mut uses, 600).most_charged, []);

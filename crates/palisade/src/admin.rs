@@ -129,7 +129,10 @@ impl Gateway {
         let read: Option<Value> = serde_json::from_slice(&answer).ok();
         let text = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
         match read {
-            Some(answer) if status.is_success() => Ok(answer),
+            // Whatever else answers there has neither.
+            Some(answer) if status.is_success() && (answer.get("limit").or(answer.get("limits"))).is_some() => {
+                Ok(answer)
+            }
             Some(problem) if text(&problem, "code").is_some() => {
                 let detail = text(&problem, "detail").or_else(|| text(&problem, "title")).unwrap_or_default();
                 Err(CallError::Refused { code: text(&problem, "code").unwrap_or_default(), detail })

@@ -23,6 +23,14 @@ pub enum PatternError {
     /// A segment mixes text and wildcards.
     #[error("`{0}` mixes text and wildcards; a segment is literal, `*` or `{{name}}`")]
     Mixed(Box<str>),
+    /// A segment is a variable as others write it.
+    #[error("`{written}` is not a variable here: write `{instead}`")]
+    Foreign {
+        /// The segment.
+        written: Box<str>,
+        /// What it is here.
+        instead: &'static str,
+    },
     /// A variable's name is empty or odd.
     #[error("`{{{0}}}` needs a name of letters, digits, `_`, `-` and `.`")]
     Name(Box<str>),
@@ -40,4 +48,7 @@ pub enum PatternError {
     /// What stands before the path is not a list of methods.
     #[error("`{0}` is not a method; write `GET /path` or `GET,POST /path`")]
     Method(Box<str>),
+    /// A method is nearly one that there is.
+    #[error("nobody sends `{0}`: did you mean `{1}`?")]
+    NearlyMethod(Box<str>, &'static str),
 }

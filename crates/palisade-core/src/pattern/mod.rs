@@ -132,6 +132,14 @@ impl Segment {
         if written.contains(['*', '{', '}']) {
             return Err(PatternError::Mixed(written.into()));
         }
+        // Of Next.js and of routers: they would never match, and nobody would notice.
+        if written.starts_with('[') && written.ends_with(']') {
+            let instead = if written.contains("...") { "**" } else { "{name}" };
+            return Err(PatternError::Foreign { written: written.into(), instead });
+        }
+        if written.len() > 1 && written.starts_with(':') {
+            return Err(PatternError::Foreign { written: written.into(), instead: "{name}" });
+        }
         let rooted = format!("/{written}");
         match Path::parse(&rooted, EncodedSlash::Keep).as_ref().map(Path::segments) {
             Ok(Some(literal)) if !literal.is_empty() => Ok(Self::Literal(literal.into())),

@@ -58,7 +58,20 @@ impl Target {
 fn method(name: &str) -> Result<Method, PatternError> {
     let upper = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
     let method = Method::from_bytes(name.as_bytes()).ok().filter(|_| upper);
-    method.ok_or_else(|| PatternError::Method(name.into()))
+    let method = method.ok_or_else(|| PatternError::Method(name.into()))?;
+    match KNOWN.into_iter().find(|known| *known != name && letters(known) == letters(name)) {
+        Some(meant) => Err(PatternError::NearlyMethod(name.into(), meant)),
+        None => Ok(method),
+    }
+}
+
+/// What is sent nearly always. Any other may be, but none whose letters were only mixed up.
+const KNOWN: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
+
+fn letters(name: &str) -> Vec<u8> {
+    let mut letters = name.as_bytes().to_vec();
+    letters.sort_unstable();
+    letters
 }
 
 impl fmt::Display for Target {

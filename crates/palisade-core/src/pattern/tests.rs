@@ -271,3 +271,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_others_write_is_told_how_it_is_written_here() {
+    for (text, expected) in [
+        ("/api/[id]", "`[id]` is not a variable here: write `{name}`"),
+        ("/api/auth/[...nextauth]", "`[...nextauth]` is not a variable here: write `**`"),
+        ("/api/[[...slug]]", "`[[...slug]]` is not a variable here: write `**`"),
+        ("/chat/:id", "`:id` is not a variable here: write `{name}`"),
+        ("PSOT /api/x", "nobody sends `PSOT`: did you mean `POST`?"),
+        ("GET,DELEET /x", "nobody sends `DELEET`: did you mean `DELETE`?"),
+    ] {
+        assert_eq!(Target::parse(text).unwrap_err().to_string(), expected, "{text}");
+    }
+    for text in ["PURGE /x", "/v1/users:batch", "/a/%5Bid%5D", "PROPFIND,GET /dav/**"] {
+        assert!(Target::parse(text).is_ok(), "{text}");
+    }
+}

@@ -95,6 +95,15 @@ mod kind {
     pub(super) const BAN: u128 = 0x8cb9_2ba7_2f3d_8dd7_c2b2_ae3d_27d4_eb4f;
 }
 
+/// The most that one request can use: all that there is.
+fn most(bound: Bound) -> u32 {
+    match bound {
+        Bound::Rate(rate) => rate.burst(),
+        Bound::Quota(quota) => quota.count(),
+        Bound::Slots(_) => 1,
+    }
+}
+
 /// The hash over the limit's name and the key, of one that stands for a kind of counter.
 pub(super) fn base(charge: &Charge) -> KeyHash {
     charge.key.of_kind(match charge.bound {
@@ -288,7 +297,7 @@ impl Limit {
         charges: &mut Charges,
     ) -> Result<Named, SubjectError> {
         let Subject { text, bits, identity, overrides, now, seed } = *subject;
-        let cost = |_| self.tokens.map_or(self.cost, |_| 1);
+        let cost = |bound: Bound| self.tokens.map_or(self.cost, Tokens::usual).min(most(bound));
         let wider = bits.and_then(|bits| self.rung(bits));
         if let Some((place, (rung, hash))) = wider.and_then(|place| Some((place, self.rungs.get(place)?))) {
             let named = subject::read(&self.key, hash.clone(), text, seed, |client| rung.of(client))?;
@@ -332,12 +341,7 @@ impl Limit {
 
     /// Units of a request. What it may use at most is all that there is.
     fn amount(&self, bound: Bound, view: &View<'_>) -> u32 {
-        let most = match bound {
-            Bound::Rate(rate) => rate.burst(),
-            Bound::Quota(quota) => quota.count(),
-            Bound::Slots(_) => 1,
-        };
-        self.tokens.map_or(self.cost, |tokens| tokens.estimate(view)).min(most)
+        self.tokens.map_or(self.cost, |tokens| tokens.estimate(view)).min(most(bound))
     }
 
     fn push(&self, holding: Holding, key: KeyHash, amount: u32, charges: &mut Charges) {

@@ -168,6 +168,14 @@ impl Roster {
         })
     }
 
+    /// Limits that tell users, plans, API keys or claims apart.
+    pub fn of_users(&self) -> impl Iterator<Item = &Entry> {
+        let needs = |part: &str| matches!(part, "user" | "api_key") || part.starts_with("claim.");
+        self.0.iter().filter(move |entry| {
+            entry.key.split(" + ").any(needs) || entry.bounds.iter().any(|(plan, _)| plan.is_some())
+        })
+    }
+
     /// The limit of this name; of `api/56` the limit `api`.
     ///
     /// # Errors
@@ -175,9 +183,14 @@ impl Roster {
     /// Which limits there are.
     pub fn find(&self, name: &str) -> Result<&Entry, LookError> {
         let entry = |name: &str| self.0.iter().find(|entry| *entry.name == *name);
+        // Clients are told of `api/quota`, which is a part of the limit, and of `api/56`.
         let wider = || {
-            let (limit, bits) = name.rsplit_once('/')?;
-            entry(limit).filter(|entry| bits.parse().is_ok_and(|bits| entry.meter.has_rung(entry.place, bits)))
+            let (limit, part) = name.rsplit_once('/')?;
+            let is_part = |entry: &&Entry| {
+                matches!(part, "quota" | "concurrent")
+                    || part.parse().is_ok_and(|bits| entry.meter.has_rung(entry.place, bits))
+            };
+            entry(limit).filter(is_part)
         };
         entry(name).or_else(wider).ok_or_else(|| {
             let known: Vec<_> = self.0.iter().map(|entry| format!("`{}`", entry.name)).collect();
@@ -208,7 +221,7 @@ impl Roster {
         let has_rate = charges.list.iter().any(|charge| matches!(charge.bound, Bound::Rate(_)));
         let settable = if has_rate && bits.is_none() { Settable::Rate(cost) } else { Settable::Nothing };
         Ok(Look {
-            limit: name.into(),
+            limit: if bits.is_some() { name.into() } else { entry.name.clone() },
             key: named.text,
             hash: named.hash,
             charges,

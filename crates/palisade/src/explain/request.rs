@@ -68,6 +68,12 @@ pub(super) fn explain(explain: &Explain, request: &str, snapshot: &Snapshot) -> 
 /// `POST /api/chat` with fields as curl takes them. Without a `Host` it asks for the public host.
 fn parse(line: &str, fields: &[String], snapshot: &Snapshot) -> Result<Parts, String> {
     let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(format!("methods are upper case: write '{} {target}'", method.to_ascii_uppercase()));
+    }
+    if !target.trim().starts_with(['/', '*']) && !target.contains("://") {
+        return Err(format!("the path begins with a slash: write '{method} /{}'", target.trim()));
+    }
     let mut request = Request::builder().method(method).uri(target.trim());
     for field in fields {
         let (name, value) =

@@ -44,6 +44,14 @@ const OUTPUT: &str = "tokens.output";
 const USED: &str = "tokens.used";
 
 impl Tokens {
+    /// What a request without a body reserves.
+    pub(super) const fn usual(self) -> u32 {
+        match self.reserve {
+            Reserve::Fixed(tokens) => tokens,
+            Reserve::Auto => self.default_output,
+        }
+    }
+
     /// What `view` reserves.
     pub(super) fn estimate(self, view: &View<'_>) -> u32 {
         match self.reserve {
