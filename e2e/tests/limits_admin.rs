@@ -241,6 +241,16 @@ fn limit_of(gateway: &Gateway) -> Value {
     serde_json::from_slice(&run(gateway, &["show", "api", HERE]).stdout).unwrap_or_default()
 }
 
+/// The wait that is told is the wait that there is, also for who owes more than the new rate can.
+#[tokio::test]
+async fn a_raised_rate_lets_in_who_was_used_up() {
+    let (_upstream, gateway) = start(API).await;
+    assert_eq!(statuses(&gateway, 6).await.last(), Some(&429));
+    let shown = limit(&gateway, &["set", "api", HERE, "600/m burst 5"]);
+    assert_eq!(shown["retry_after_ms"], 100);
+    e2e::within("admitted again", async { while gateway.get("/api/x").await.status != 200 {} }).await;
+}
+
 /// What was acknowledged is on the disk.
 #[tokio::test]
 async fn what_is_set_survives_a_kill() {

@@ -41,7 +41,7 @@ pub use edit::{Edit, Edited, HeaderEdits};
 pub use head::{Head, Sift, Single};
 pub use id::{RequestId, SpanId, TraceId};
 pub use identity::Identity;
-pub use overrides::{Override, Overrides};
+pub use overrides::{Override, OverrideChange, Overrides};
 pub use path::Path;
 pub use pattern::{Pattern, Target};
 pub use policy::{

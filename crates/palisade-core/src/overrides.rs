@@ -33,6 +33,20 @@ pub struct Until<T> {
     pub end: Utc,
 }
 
+/// A change of what is set for one key. Each part that is not named stays as it is: somebody else may
+/// have set it at the same time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OverrideChange {
+    /// The limit's name.
+    pub limit: Box<str>,
+    /// The key as it was written.
+    pub key: Box<str>,
+    /// Another rate, or the configured one again.
+    pub rate: Option<Option<Until<Rate>>>,
+    /// A ban, or none.
+    pub ban: Option<Option<Until<()>>>,
+}
+
 /// What operators set, by the hash over a limit's name and a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides(HashMap<KeyHash, Override>);
@@ -84,16 +98,23 @@ impl Overrides {
         self.0.is_empty()
     }
 
-    /// Sets something for a key, or with `None` nothing any more. What has ended makes room.
+    /// Changes what is set for a key. What has ended makes room.
     ///
     /// # Errors
     ///
     /// There are too many.
-    pub fn set(&mut self, key: KeyHash, set: Option<Override>, now: Utc) -> Result<(), TooMany> {
-        let Some(set) = set else {
+    pub fn change(&mut self, key: KeyHash, change: &OverrideChange, now: Utc) -> Result<(), TooMany> {
+        let known = self.find(key).cloned().unwrap_or_default();
+        let set = Override {
+            limit: change.limit.clone(),
+            key: change.key.clone(),
+            rate: change.rate.unwrap_or(known.rate),
+            ban: change.ban.unwrap_or(known.ban),
+        };
+        if set.rate.is_none() && set.ban.is_none() {
             self.0.remove(&key);
             return Ok(());
-        };
+        }
         if self.0.len() >= OVERRIDES_MAX {
             self.0.retain(|_, known| known.end() > now);
         }
@@ -139,12 +160,30 @@ mod tests {
     #[test]
     fn what_has_ended_makes_room() {
         let mut overrides: Overrides = (0..OVERRIDES_MAX as u128).map(|key| (KeyHash(key), banned(5))).collect();
-        let more = |overrides: &mut Overrides, now| overrides.set(KeyHash(u128::MAX), Some(banned(9)), at(now));
+        let change =
+            |set: Option<Override>| OverrideChange { ban: Some(set.and_then(|set| set.ban)), ..Default::default() };
+        let more =
+            |overrides: &mut Overrides, now| overrides.change(KeyHash(u128::MAX), &change(Some(banned(9))), at(now));
         assert_eq!(more(&mut overrides, 4), Err(TooMany));
-        assert_eq!(overrides.set(KeyHash(1), Some(banned(6)), at(4)), Ok(()), "it is there already");
+        assert_eq!(overrides.change(KeyHash(1), &change(Some(banned(6))), at(4)), Ok(()), "it is there already");
         assert_eq!(more(&mut overrides, 5), Ok(()));
         assert_eq!(overrides.len(), 2);
-        assert_eq!(overrides.set(KeyHash(u128::MAX), None, at(5)), Ok(()));
+        assert_eq!(overrides.change(KeyHash(u128::MAX), &change(None), at(5)), Ok(()));
         assert_eq!(overrides.len(), 1);
+    }
+
+    /// Two operators at the same key: each changes what they name.
+    #[test]
+    fn what_a_change_does_not_name_stays() {
+        let mut overrides = Overrides::default();
+        let rate = Until { value: Rate::new(5, Duration::from_secs(1), 5).unwrap(), end: at(10) };
+        let named = OverrideChange { limit: "api".into(), key: "ip".into(), ..OverrideChange::default() };
+        overrides.change(KeyHash(1), &OverrideChange { rate: Some(Some(rate)), ..named.clone() }, at(0)).unwrap();
+        let ban = banned(5).ban;
+        overrides.change(KeyHash(1), &OverrideChange { ban: Some(ban), ..named.clone() }, at(0)).unwrap();
+        let set = Override { limit: "api".into(), key: "ip".into(), rate: Some(rate), ban };
+        assert_eq!(overrides.find(KeyHash(1)), Some(&set));
+        overrides.change(KeyHash(1), &OverrideChange { rate: Some(None), ..named }, at(0)).unwrap();
+        assert_eq!(overrides.find(KeyHash(1)), Some(&Override { rate: None, ..set }));
     }
 }

@@ -62,6 +62,9 @@ pub enum AddressError {
     /// The path of a socket has to start at the root.
     #[error("names no socket: write `redis+unix:///run/redis.sock`")]
     Socket,
+    /// A user without a password.
+    #[error("names a user and no password")]
+    Password,
     /// An escape is broken.
     #[error("has a `%` without two hex digits in user or password")]
     Escape,
@@ -97,6 +100,9 @@ fn read_credentials(text: &str) -> Result<Credentials, AddressError> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
     let user = unescape(user).and_then(|user| String::from_utf8(user).ok()).ok_or(AddressError::Escape)?;
     let password = unescape(password).ok_or(AddressError::Escape)?;
+    if !user.is_empty() && password.is_empty() {
+        return Err(AddressError::Password);
+    }
     Ok(((!user.is_empty()).then(|| user.into_boxed_str()), (!password.is_empty()).then(|| Secret::new(password))))
 }
 
@@ -191,6 +197,7 @@ mod tests {
             ("redis://[::1]7", "Port"),
             ("redis://cache/x", "Database"),
             ("redis://:%4@cache", "Escape"),
+            ("redis://token@cache", "Password"),
             ("redis+unix://run/r.sock", "Socket"),
             ("redis+unix:///run/r.sock?x=1", "Database"),
         ] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use palisade_core::charge::Outage;
 use palisade_core::overrides::Until;
-use palisade_core::{Bound, Mode, Now, Override, Rate, Reason, Refusal, Stage, Utc};
+use palisade_core::{Bound, Mode, Now, OverrideChange, Rate, Reason, Refusal, Stage, Utc};
 use palisade_policy::limits::{Look, LookError, Roster, Settable, Stands};
 use palisade_store::Counters;
 use palisade_store::counters::{Ask, OverrideError, Patience};
@@ -157,33 +157,26 @@ impl Desk {
 
     /// Gives why a restart will forget it, if it will.
     async fn set(&self, look: &Look, change: Change, now: Now) -> Done<Option<Forgotten>> {
-        let overrides = self.counters.table().overrides().all();
-        let known = overrides.find(look.hash);
         let end = |lasts: Duration| {
             let nanos = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
             Utc::from_nanos(now.utc.as_nanos().saturating_add(nanos))
         };
-        let rate = match change.rate {
-            Some(rate) => rate.map(|value| Until { value, end: end(change.lasts) }),
-            None => known.and_then(|known| known.rate),
+        let change = OverrideChange {
+            limit: look.limit.clone(),
+            key: look.key.clone(),
+            rate: change.rate.map(|rate| rate.map(|value| Until { value, end: end(change.lasts) })),
+            ban: change.ban.map(|ban| ban.map(|lasts| Until { value: (), end: end(lasts) })),
         };
-        let ban = match change.ban {
-            Some(ban) => ban.map(|lasts| Until { value: (), end: end(lasts) }),
-            None => known.and_then(|known| known.ban),
-        };
-        let is_set = rate.is_some() || ban.is_some();
-        if !is_set && known.is_none() {
-            return Ok(None);
-        }
-        let set = Override { limit: look.limit.clone(), key: look.key.clone(), rate, ban };
-        let set = is_set.then_some(set);
-        let taken = self.counters.set_override(look.hash, set.clone(), now.utc).await;
+        let current = self.counters.table().overrides();
+        let before = current.all().find(look.hash).cloned();
+        let taken = self.counters.set_override(look.hash, &change, now.utc).await;
         taken.map_err(|error| match error {
             OverrideError::TooMany(error) => refuse(Reason::LimitsTooManyOverrides, error.to_string()),
             OverrideError::TooLong => refuse(Reason::LimitsBadKey, error.to_string()),
             OverrideError::Store(miss) => unavailable(&miss),
         })?;
-        Ok(self.overrider.keep(look.hash, set).await.err())
+        let set = current.all().find(look.hash).cloned();
+        Ok(if set == before { None } else { self.overrider.keep(look.hash, set).await.err() })
     }
 
     fn tell(&self, change: &str, look: &Look) {

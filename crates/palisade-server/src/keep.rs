@@ -121,6 +121,8 @@ struct Work {
     counters: Arc<Counters>,
     told: Arc<Told>,
     events: Events,
+    /// Whether something that operators set could not be written.
+    owes: bool,
 }
 
 /// Opens the state directory and the file of counters in it.
@@ -165,7 +167,8 @@ impl Opened {
             File::Lost(error) => Err(error),
         };
         let told = Arc::new(Told::default());
-        let work = |kept| Work { kept, counters: counters.clone(), told: told.clone(), events: events.clone() };
+        let work =
+            |kept| Work { kept, counters: counters.clone(), told: told.clone(), events: events.clone(), owes: false };
         let thread = match kept.and_then(|kept| work(kept).spawn()) {
             Ok(thread) => Some(thread),
             Err(error) => {
@@ -275,7 +278,9 @@ impl Work {
                 Ok(Order::Override(change, done)) => {
                     let (key, set) = *change;
                     // Whoever asked may have lost patience.
-                    let _ = done.send(self.kept.keep_override(key, set.as_ref(), clock::now().utc));
+                    let kept = self.kept.keep_override(key, set.as_ref(), clock::now().utc);
+                    self.owes |= kept.is_err();
+                    let _ = done.send(kept);
                 }
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
@@ -290,6 +295,9 @@ impl Work {
     fn round(&mut self) -> u64 {
         let now = clock::now();
         let done = self.kept.round(self.counters.table(), now);
+        if self.owes && done.is_ok() {
+            self.owes = self.kept.keep_overrides(&self.counters.table().overrides().all()).is_err();
+        }
         let before = self.told.note(&done, now.monotonic);
         let left_out = done.as_ref().map_or(0, |round| round.left_out);
         match done {

@@ -121,6 +121,17 @@ fn a_changed_rate_keeps_what_was_used() {
     }
 }
 
+/// A faster rate owes less: the wait that is told is the wait that there is.
+#[test]
+fn a_raised_rate_locks_nobody_out() {
+    for counters in Servers::start().backends() {
+        take(&counters, &[charge(1, rate(5, 600, 5), 5)], SECOND);
+        let fast = charge(1, rate(600, 60, 6), 1);
+        assert_eq!(told(&take(&counters, &[fast], SECOND)), ["no r=0 next=0.1 wait=0.1"]);
+        assert_eq!(told(&take(&counters, &[fast], SECOND + SECOND / 10)), ["ok r=0 next=0.1 wait=0"]);
+    }
+}
+
 #[test]
 fn a_key_charged_twice_in_a_step_pays_twice() {
     for counters in Servers::start().backends() {
@@ -258,6 +269,10 @@ impl Naive {
                 }
             }
             Step::Refused => {
+                for charge in &charges.list {
+                    let state = self.states.get(&charge.key).copied().unwrap_or_default();
+                    self.states.extend(charge.cut(state, now).map(|state| (charge.key, state)));
+                }
                 self.standings.extend(charges.bans.iter().map(|ban| ban.key).zip(standings));
                 charges.tell_uncharged(&mut self.states(charges), now, &mut verdicts);
             }
@@ -290,7 +305,7 @@ enum Event {
 fn any_event() -> impl Strategy<Value = (u64, Event)> {
     let pause = prop_oneof![4 => Just(0), 4 => Just(1), 4 => 0..SECOND, 4 => 0..600 * SECOND, 1 => 0..40 * DAY];
     let event = prop_oneof![
-        3 => vec((0_u64..17, 1_u32..5), 0..4).prop_map(Event::Take),
+        3 => vec((0_u64..18, 1_u32..5), 0..4).prop_map(Event::Take),
         1 => (0_u32..9).prop_map(Event::Settle),
     ];
     (pause, event)
@@ -308,6 +323,7 @@ fn of_kind(number: u64, amount: u32) -> Charge {
     let charge = charge(number, rates[number as usize % rates.len()], amount);
     match number {
         0..4 => charge,
+        17 => Charge { bound: Bound::Rate(rate(600, 60, 6)), ..of_kind(0, amount) },
         4 | 5 => Charge { spend: reserve, ..charge },
         6 | 7 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Hour).unwrap()), ..charge },
         8 => Charge { bound: Bound::Quota(Quota::new(9, Calendar::Minute).unwrap()), spend: reserve, ..charge },

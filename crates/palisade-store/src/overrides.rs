@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use palisade_core::config::Text as _;
 use palisade_core::overrides::Until;
-use palisade_core::{Override, Overrides, Rate, Utc};
+use palisade_core::{Override, OverrideChange, Overrides, Rate, Utc};
 use serde_json::{Value, json};
 
 /// What is set now.
@@ -55,6 +55,15 @@ pub fn to_text(set: &Override) -> String {
         "ban_end": ban.map(|ban| seconds(ban.end)),
     })
     .to_string()
+}
+
+/// What a change sets, each part for itself.
+pub(crate) fn parts(change: &OverrideChange) -> impl Iterator<Item = Override> {
+    let OverrideChange { limit, key, rate, ban } = change;
+    let named = Override { limit: limit.clone(), key: key.clone(), ..Override::default() };
+    let rate = rate.flatten().map(|rate| Override { rate: Some(rate), ..named.clone() });
+    let ban = ban.flatten().map(|ban| Override { ban: Some(ban), ..named });
+    rate.into_iter().chain(ban)
 }
 
 const SECOND_NS: u64 = 1_000_000_000;

@@ -38,8 +38,8 @@ pub(crate) enum Gateway {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// The address is none.
-    #[error("`{0}` is no address of an admin listener: write http://127.0.0.1:9901")]
-    Address(String),
+    #[error("that is no address of an admin listener: write http://127.0.0.1:9901")]
+    Address,
     /// The configuration has no admin listener.
     #[error("the configuration says `[admin] listen = false`, so there is nobody to ask")]
     NoListener,
@@ -79,7 +79,7 @@ impl CallError {
             }
             Self::NoListener => Exit::Unreachable,
             Self::Config => Exit::Config,
-            Self::Address(_) => Exit::Usage,
+            Self::Address => Exit::Usage,
         }
     }
 }
@@ -88,12 +88,12 @@ impl Gateway {
     /// The one at this address, or the one of the configuration: by its control socket if it has one.
     pub(crate) fn find(admin: Option<&str>, from: &Source) -> Result<Self, CallError> {
         let Some(url) = admin else { return Self::configured(from) };
-        let uri: Uri = url.parse().map_err(|_| CallError::Address(url.to_owned()))?;
+        let uri: Uri = url.parse().map_err(|_| CallError::Address)?;
         let is_plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
-        match uri.authority().filter(|_| is_plain) {
+        match uri.authority().filter(|authority| is_plain && !authority.as_str().contains('@')) {
             Some(authority) if authority.port().is_some() => Ok(Self::Listener(authority.to_string())),
             Some(authority) => Ok(Self::Listener(format!("{authority}:80"))),
-            None => Err(CallError::Address(url.to_owned())),
+            None => Err(CallError::Address),
         }
     }
 
@@ -195,7 +195,9 @@ mod tests {
         assert_eq!(find("http://127.0.0.1:9901").as_deref(), Some("http://127.0.0.1:9901"));
         assert_eq!(find("http://[::1]:9901/").as_deref(), Some("http://[::1]:9901"));
         assert_eq!(find("http://ops").as_deref(), Some("http://ops:80"));
-        for url in ["", "127.0.0.1:9901", "https://ops", "http://ops/console", "http://ops?x", "ftp://ops"] {
+        for url in
+            ["", "127.0.0.1:9901", "https://ops", "http://ops/console", "http://ops?x", "ftp://ops", "http://me:pw@ops"]
+        {
             assert_eq!(find(url), None, "{url}");
         }
     }

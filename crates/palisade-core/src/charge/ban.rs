@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::Standoff;
+use crate::Monotonic;
 
 /// Of how many refusals a ban may be made.
 pub const AFTER_MAX: usize = 16;
@@ -69,6 +70,11 @@ impl BanRule {
 }
 
 impl Standing {
+    /// One that is banned until then, of whom nothing else is known.
+    pub fn banned(until: Monotonic) -> Self {
+        Self { until: until.as_nanos(), bans: 1, ..Self::default() }
+    }
+
     /// Whether a ban lasts.
     pub(super) fn ask(&self, now: u64) -> Standoff {
         match self.until.saturating_sub(now) {

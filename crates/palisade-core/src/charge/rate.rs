@@ -79,6 +79,12 @@ impl Rate {
         melt_off.saturating_sub(now).min(self.debt_max(reserves))
     }
 
+    /// The melt-off instant of a bucket that owes more than it may, cut to that; `None` if it owes no more.
+    pub(super) fn cut(self, melt_off: u64, now: u64, reserves: Reserves) -> Option<u64> {
+        let max = self.debt_max(reserves);
+        (melt_off.saturating_sub(now) > max).then(|| now.saturating_add(max))
+    }
+
     /// Decides a charge of `amount` beside `pending` reserved units. Gives the verdict, and the
     /// melt-off instant as it was, with the debt cut to what the bucket may have.
     pub(super) fn decide(self, melt_off: u64, now: u64, ask: Ask) -> (Verdict, u64) {

@@ -111,6 +111,15 @@ pub fn settle(charge: &Charge, state: &mut State, taken: Monotonic, used: u32, n
 }
 
 impl Charge {
+    /// What has to be kept of a counter even if the step is refused: a bucket that owes more than it may,
+    /// because its rate was another one, is cut to that once. Else it would stay as full as can be for as
+    /// long as the old debt takes to melt.
+    pub fn cut(&self, state: State, now: Now) -> Option<State> {
+        let Bound::Rate(rate) = self.bound else { return None };
+        let melt_off = rate.cut(state.cell.melt_off(), now.monotonic.as_nanos(), self.reserves())?;
+        Some(State { cell: Cell::bucket(melt_off), ..state })
+    }
+
     /// How long it may be reserved; `None` if it is not.
     fn life(&self) -> Option<u64> {
         match (self.bound, self.spend) {

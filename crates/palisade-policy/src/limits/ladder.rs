@@ -64,6 +64,14 @@ impl Ladder {
         client.prefix(V4_BITS, v6_bits)
     }
 
+    /// How many bits of an address tell its client apart.
+    pub(super) fn bits(&self, client: ClientIp) -> u8 {
+        match client.addr() {
+            IpAddr::V4(_) => V4_BITS,
+            IpAddr::V6(_) => self.v6.first().map_or(128, |(bits, _)| *bits),
+        }
+    }
+
     /// Whether every rung can be counted at this rate.
     pub fn holds(&self, rate: Rate) -> bool {
         self.wider().all(|rung| rate.times(rung.factor).is_some())

@@ -300,14 +300,17 @@ impl Limit {
         let cost = |bound: Bound| self.tokens.map_or(self.cost, Tokens::usual).min(most(bound));
         let wider = bits.and_then(|bits| self.rung(bits));
         if let Some((place, (rung, hash))) = wider.and_then(|place| Some((place, self.rungs.get(place)?))) {
-            let named = subject::read(&self.key, hash.clone(), text, seed, |client| rung.of(client))?;
+            let named =
+                subject::read(&self.key, hash.clone(), text, seed, |client| Some((rung.of(client)?, rung.bits)))?;
             let holdings = self.rate.as_ref().and_then(|rate| rate.of(identity));
             if let Some(holding) = holdings.and_then(|holdings| holdings.get(place + 1)) {
                 self.push(*holding, named.hash, cost(holding.bound), charges);
             }
             return Ok(named);
         }
-        let named = subject::read(&self.key, self.hash.clone(), text, seed, |client| Some(ladder.own(client)))?;
+        let named = subject::read(&self.key, self.hash.clone(), text, seed, |client| {
+            Some((ladder.own(client), ladder.bits(client)))
+        })?;
         let set = overrides.and_then(|overrides| overrides.find(named.hash));
         self.charge_own(self.own(identity).with(set, now), named.hash, cost, charges);
         Ok(named)

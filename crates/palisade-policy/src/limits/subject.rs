@@ -27,9 +27,9 @@ pub struct SubjectError {
     pub form: Box<str>,
 }
 
-/// Reads addresses as requests have them.
-pub(super) trait Prefix: Fn(ClientIp) -> Option<ClientIp> {}
-impl<F: Fn(ClientIp) -> Option<ClientIp>> Prefix for F {}
+/// What counts of an address, with its bits; `None` if it is of another family.
+pub(super) trait Prefix: Fn(ClientIp) -> Option<(ClientIp, u8)> {}
+impl<F: Fn(ClientIp) -> Option<(ClientIp, u8)>> Prefix for F {}
 
 /// A counter that was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,7 @@ pub(super) struct Named {
     pub(super) text: Box<str>,
 }
 
-/// Finds the counter that a text names. `prefix` is what counts of an address: `None` if it is of
-/// another family.
+/// Finds the counter that a text names.
 pub(super) fn read(
     key: &Key,
     mut hash: Hash,
@@ -51,7 +50,8 @@ pub(super) fn read(
     let error = || SubjectError { text: text.into(), key: key.to_string().into(), form: form(key).into() };
     // The hash itself, for keys whose values nobody tells.
     if let Some(digits) = text.strip_prefix('#') {
-        let digits = Some(digits).filter(|digits| digits.len() == 32);
+        let digits =
+            Some(digits).filter(|digits| digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let number = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()).ok_or_else(error)?;
         return Ok(Named { hash: KeyHash(number), text: format!("#{number:032x}").into() });
     }
@@ -64,7 +64,7 @@ pub(super) fn read(
         }
         let is_own = kind == part.to_string();
         if kind == "ip" && (is_own || part.may_be_absent()) {
-            let address = read_address(value).and_then(&prefix).ok_or_else(error)?;
+            let address = read_address(value, &prefix).ok_or_else(error)?;
             match is_own {
                 true => take_address(&mut hash, b"ip", address),
                 false => take_absent(&mut hash, address),
@@ -119,13 +119,11 @@ fn take_fact(hash: &mut Hash, name: &Arc<str>, value: &str, seed: &Seed) -> bool
     true
 }
 
-/// `203.0.113.7`, `2001:db8::1`, or a prefix of either.
-fn read_address(text: &str) -> Option<ClientIp> {
+/// `203.0.113.7`, `2001:db8::1`, or the prefix that counts: a wider one would be another counter.
+fn read_address(text: &str, prefix: impl Prefix) -> Option<ClientIp> {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    if bits.is_some_and(|bits| bits.parse::<u8>().is_err()) {
-        return None;
-    }
-    address.parse::<IpAddr>().ok().map(ClientIp::from)
+    let (address, own) = prefix(address.parse::<IpAddr>().ok()?.into())?;
+    bits.is_none_or(|bits| bits.parse() == Ok(own)).then_some(address)
 }
 
 /// The address alone: what counts of it is the limit's business.

@@ -119,6 +119,11 @@ impl Table {
                 }
             }
             Step::Refused => {
+                for (place, charge) in places.iter().zip(&charges.list) {
+                    if let Some(state) = charge.cut(held.state(*place), now) {
+                        held.put(*place, state, now);
+                    }
+                }
                 for (ban, standing) in charges.bans.iter().zip(standings.drain(..)) {
                     held.stand(self.place(ban.key), standing, now);
                 }

@@ -21,10 +21,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use palisade_core::overrides::TooMany;
-use palisade_core::{Charge, Charges, Item, KeyHash, Monotonic, Now, Override, Utc, Verdicts};
+use palisade_core::{Charge, Charges, Item, KeyHash, Monotonic, Now, OverrideChange, Utc, Verdicts};
 
 use self::redis::{Miss, Redis};
-use crate::overrides::{TEXT_BYTES_MAX, to_text};
+use crate::overrides::{TEXT_BYTES_MAX, parts, to_text};
 
 /// Where counters live.
 #[derive(Debug)]
@@ -173,23 +173,22 @@ impl Counters {
         }
     }
 
-    /// Sets something for a key, or with `None` nothing any more. It holds at once here, and within two
-    /// seconds on gateways that share the store.
+    /// Changes what is set for a key. It holds at once here, and within two seconds on gateways that
+    /// share the store.
     ///
     /// # Errors
     ///
     /// Why nothing has changed.
-    pub async fn set_override(&self, key: KeyHash, set: Option<Override>, now: Utc) -> Result<(), OverrideError> {
-        if set.as_ref().is_some_and(|set| to_text(set).len() > TEXT_BYTES_MAX) {
+    pub async fn set_override(&self, key: KeyHash, change: &OverrideChange, now: Utc) -> Result<(), OverrideError> {
+        if parts(change).any(|part| to_text(&part).len() > TEXT_BYTES_MAX) {
             return Err(OverrideError::TooLong);
         }
         match self {
             Self::Memory(_) => {}
-            Self::Redis(redis) => redis.keep_override(key, set.as_ref()).await?,
+            Self::Redis(redis) => redis.keep_override(key, change).await?,
         }
         // Not before: what other gateways set meanwhile stays.
-        self.table().overrides().change(|current| current.set(key, set, now))?;
-        Ok(())
+        Ok(self.table().overrides().change(|current| current.change(key, change, now))?)
     }
 
     /// The table in this process: all counters, or those that stand in for a store that is away.

@@ -60,7 +60,7 @@ fn what_names_no_counter_says_how_they_are_named() {
         assert!(error.to_string().contains(&format!("{user}+route:/api/chat")), "{text}: {error}");
     }
     let addresses = roster_of("ip").roster;
-    for text in ["ip:", "ip:x", "ip:1.2.3", "1.2.3.4", "ip:1.2.3.4/x", "user:1"] {
+    for text in ["ip:", "ip:x", "ip:1.2.3", "1.2.3.4", "ip:1.2.3.4/x", "ip:1.2.3.0/24", "ip:2001:db8::/32", "user:1"] {
         assert!(matches!(addresses.look("api", text, None, None, UTC), Err(LookError::Key(_))), "{text}");
     }
     assert!(matches!(addresses.look("api/56", "ip:1.2.3.4", None, None, UTC), Err(LookError::Key(_))), "no IPv4");

@@ -34,6 +34,22 @@ impl Kept {
         })
     }
 
+    /// Keeps all of these and no others: what could not be written one by one.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be written.
+    pub fn keep_overrides(&mut self, all: &Overrides) -> Result<(), EmbeddedError> {
+        self.file.write(|transaction| {
+            transaction.execute("DELETE FROM override", [])?;
+            let mut put = transaction.prepare("INSERT INTO override VALUES (?, ?, ?)")?;
+            for (key, set) in all.iter() {
+                put.execute(params![key.0.to_be_bytes(), to_text(set), seconds(set.end()) + 1])?;
+            }
+            Ok(())
+        })
+    }
+
     /// All that has not ended.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use palisade_core::charge::{Standing, Standoff};
 use palisade_core::store::RedisAddress;
 use palisade_core::{Bound, Charge, Charges, Item, Monotonic, Now, Verdicts};
 use tokio::time::{Instant, timeout};
@@ -257,6 +258,11 @@ impl Redis {
             if admit || told.charges.first_of(place) == place {
                 self.table.note(charge, verdict, now);
                 self.memo.note(charge, verdict, now);
+            }
+        }
+        for (ban, standoff) in told.charges.bans.iter().zip(&told.verdicts.bans) {
+            if let Standoff::Begins(left) | Standoff::Lasts(left) = standoff {
+                self.table.stand_back(ban.key, Standing::banned(now.monotonic.plus(*left)), now);
             }
         }
         let (Ticket::There { step, .. }, true) = (told.receipt.ticket, admit) else { return };

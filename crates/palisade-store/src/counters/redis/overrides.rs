@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use palisade_core::overrides::{OVERRIDES_MAX, TooMany};
-use palisade_core::{KeyHash, Override, Overrides, Utc};
+use palisade_core::{KeyHash, Override, OverrideChange, Overrides, Utc};
 use tokio::time::timeout;
 
 use super::Redis;
@@ -18,7 +18,8 @@ use super::scripts::Request;
 use crate::counters::OverrideError;
 use crate::overrides::{from_text, to_text};
 
-/// The hash: from a key's hash in hex to when it ends, in seconds, and what is set for it.
+/// The hash: from a key's hash in hex and the part, `:rate` or `:ban`, to when it ends, in seconds, and
+/// what is set.
 const SET: &[u8] = b"palisade:1:overrides";
 /// Anything that differs after each change.
 pub(super) const CHANGED: &[u8] = b"palisade:1:overrides:changed";
@@ -28,24 +29,34 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Entries of a page, more or less.
 const PAGE: u64 = 100;
 /// Pages that are read: as many as there may be, and some that are read twice while the hash grows.
-const PAGES_MAX: usize = 4 * OVERRIDES_MAX / PAGE as usize;
+const PAGES_MAX: usize = 4 * PARTS_MAX as usize / PAGE as usize;
+/// A rate and a ban for each key.
+const PARTS_MAX: u64 = 2 * OVERRIDES_MAX as u64;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 impl Redis {
-    /// Keeps what is set for a key, or with `None` nothing any more.
+    /// Changes what is set for a key. Rate and ban are kept apart, so that gateways which change the same
+    /// key at the same time change no more than they name.
     pub(in crate::counters) async fn keep_override(
         &self,
         key: KeyHash,
-        set: Option<&Override>,
+        change: &OverrideChange,
     ) -> Result<(), OverrideError> {
         let ready = self.ready()?;
         let mut request = Request { keys: vec![SET.into(), CHANGED.into()], ..Request::default() };
-        request.arguments.push(format!("{:032x}", key.0).as_bytes());
-        request.arguments.number(set.map_or(0, |set| set.end().as_nanos().div_ceil(SECOND_NS).max(1)));
-        request.arguments.push(set.map(to_text).unwrap_or_default().as_bytes());
-        request.arguments.number(OVERRIDES_MAX as u64);
+        request.arguments.number(PARTS_MAX);
         request.arguments.push(format!("{:032x}", fastrand::u128(..)).as_bytes());
+        let OverrideChange { limit, key: name, rate, ban } = change;
+        let named = Override { limit: limit.clone(), key: name.clone(), ..Override::default() };
+        let rate = rate.map(|rate| ("rate", rate.map(|rate| Override { rate: Some(rate), ..named.clone() })));
+        let ban = ban.map(|ban| ("ban", ban.map(|ban| Override { ban: Some(ban), ..named.clone() })));
+        for (part, set) in rate.into_iter().chain(ban) {
+            request.arguments.push(format!("{:032x}:{part}", key.0).as_bytes());
+            let ends = set.as_ref().map_or(0, |set| set.end().as_nanos().div_ceil(SECOND_NS).max(1));
+            request.arguments.number(ends);
+            request.arguments.push(set.as_ref().map(to_text).unwrap_or_default().as_bytes());
+        }
         let reply = timeout(PATIENCE, ready.1.overrides.run(&ready.0, &request)).await.unwrap_or(Err(Miss::Timeout))?;
         match reply {
             Reply::Number(1) => Ok(()),
@@ -58,15 +69,19 @@ impl Redis {
     pub(super) async fn learn_overrides(&self, link: &Link, now: Utc) -> Result<(), Miss> {
         let mut overrides = Overrides::default();
         let mut cursor: Box<[u8]> = b"0".as_slice().into();
-        for _ in 0..PAGES_MAX {
+        'pages: for _ in 0..PAGES_MAX {
             let mut page = Command::new("HSCAN").word(SET).word(&cursor).word(b"COUNT");
             page.number(PAGE);
             let reply = timeout(PATIENCE, link.call(page)).await.unwrap_or(Err(Miss::Timeout))?;
             let Reply::List(parts) = &reply else { return Err(Miss::of(&reply)) };
             let [Reply::Text(next), Reply::List(list)] = &**parts else { return Err(Miss::Garbled) };
             for (key, set) in list.chunks_exact(2).filter_map(entry).filter(|(_, set)| set.end() > now) {
-                // More than there may be were written by somebody else.
-                let _ = overrides.set(key, Some(set), now);
+                let Override { limit, key: name, rate, ban } = set;
+                let change = OverrideChange { limit, key: name, rate: rate.map(Some), ban: ban.map(Some) };
+                // More than there may be were written by somebody else: those that came first count.
+                if overrides.change(key, &change, now).is_err() {
+                    break 'pages;
+                }
             }
             cursor.clone_from(next);
             if *cursor == *b"0" {
@@ -80,7 +95,8 @@ impl Redis {
 
 fn entry(pair: &[Reply]) -> Option<(KeyHash, Override)> {
     let [Reply::Text(field), Reply::Text(value)] = pair else { return None };
-    let key = u128::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok()?;
+    let (hash, _part) = std::str::from_utf8(field).ok()?.split_once(':')?;
+    let key = u128::from_str_radix(hash, 16).ok()?;
     let (_, text) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     Some((KeyHash(key), from_text(text)?))
 }

@@ -138,12 +138,22 @@ local function lapse(charge, state)
   if passed > 1 then spend(charge, state, current, { (known + 2) * charge.life, 0 }) end
 end
 
+-- Cuts a bucket that owes more than it may, because its rate was another one. Tells whether it did.
+local function cut(charge, state)
+  local max = charge.life > 0 and charge.y * 2 or charge.y
+  if charge.kind ~= RATE or since(state, now) <= max then return false end
+  local melt = plus(now, max)
+  state[1], state[2] = melt[1], melt[2]
+  return true
+end
+
 -- Fit, remaining, next unit (-1: none), wait.
 local function decide(charge, state, amount)
   local pending = state[5] + state[6]
   if charge.kind == RATE then
     local unit, full = charge.x, charge.y
-    local debt = math.min(since(state, now), charge.life > 0 and full * 2 or full)
+    cut(charge, state)
+    local debt = since(state, now)
     local reserved, cost = times(unit, pending), times(unit, amount)
     local spent = debt + cost
     local fit = spent > full and SPENT or spent + reserved > full and RESERVED or FITS
@@ -331,6 +341,10 @@ elseif mode == 'take' then
     local is_spent = false
     for j = ban.first + 1, ban.last do is_spent = is_spent or verdicts[j] and verdicts[j][1] == SPENT end
     if standings[i].code == 0 and is_spent then strike(ban, standings[i], KEYS[ban_keys + i]) end
+  end
+  -- A bucket that owes more than it may is cut to that once, though nothing else is written.
+  for _, charge in ipairs(charges) do
+    if cut(charge, before[charge.key]) then save(KEYS[charge.key], charge, before[charge.key]) end
   end
   -- What would fit is told as it stays: uncharged.
   for i, charge in ipairs(charges) do

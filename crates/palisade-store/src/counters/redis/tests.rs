@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use palisade_core::charge::{Fit, Outage, TableSize};
 use palisade_core::overrides::Until;
-use palisade_core::{KeyHash, Monotonic, Override, Rate, Spend, Utc};
+use palisade_core::{KeyHash, Monotonic, Override, OverrideChange, Rate, Spend, Utc};
 use palisade_testkit::redis::{Program, Server};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -380,18 +380,18 @@ fn a_user_of_its_own_needs_few_commands() {
         let spend = Spend::Reserve { life, unsettled: palisade_core::charge::Unsettled::Spend };
         assert_eq!(gateway.ask(Charge { spend, ..api(3) }, Outage::Closed).fit, Fit::Fits);
         until("presence is told", || gateway.redis.health().evicts != Evicts::Unknown);
-        let set = Override {
-            limit: "api".into(),
-            key: "ip".into(),
-            rate: None,
-            ban: Some(Until { value: (), end: later() }),
-        };
-        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), Some(&set))).unwrap();
+        let ban = Some(Until { value: (), end: later() });
+        let set = Override { limit: "api".into(), key: "ip".into(), rate: None, ban };
+        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), &banning(ban))).unwrap();
         until("it is learned", || gateway.redis.table().overrides().all().find(KeyHash(7)) == Some(&set));
-        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), None)).unwrap();
+        gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), &banning(None))).unwrap();
         until("it is gone", || gateway.redis.table().overrides().load().is_none());
         assert_eq!(gateway.misses(Miss::Denied), 0);
     });
+}
+
+fn banning(ban: Option<Until<()>>) -> OverrideChange {
+    OverrideChange { limit: "api".into(), key: "ip".into(), rate: None, ban: Some(ban) }
 }
 
 /// In whole seconds, as stores keep it.
@@ -403,7 +403,7 @@ fn later() -> Utc {
 #[test]
 fn more_overrides_than_may_be_are_no_trouble() {
     each(|server| {
-        let script = "for i=1,12000 do redis.call('HSET','palisade:1:overrides',string.format('%032x',i),'99999999999 {\"limit\":\"api\",\"key\":\"k\",\"ban_end\":99999999999}') end";
+        let script = "for i=1,24000 do redis.call('HSET','palisade:1:overrides',string.format('%032x:ban',i),'99999999999 {\"limit\":\"api\",\"key\":\"k\",\"ban_end\":99999999999}') end";
         let quoted = script.replace('\\', "\\\\").replace('"', "\\\"");
         assert_eq!(server.command(&format!("EVAL \"{quoted}\" 0")), "$-1");
         assert_eq!(server.command("HSET palisade:1:overrides garbage garbage"), ":1");
@@ -413,9 +413,35 @@ fn more_overrides_than_may_be_are_no_trouble() {
             gateway.redis.table().overrides().all().len() == palisade_core::overrides::OVERRIDES_MAX
         });
         assert_eq!(admitted(&gateway, 1, 7), 5);
-        let set = Override { ban: Some(Until { value: (), end: later() }), ..Override::default() };
-        let one_more = gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(u128::MAX), Some(&set)));
+        let ban = Some(Until { value: (), end: later() });
+        let one_more = gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(u128::MAX), &banning(ban)));
         assert!(matches!(one_more, Err(crate::counters::OverrideError::TooMany(_))), "{one_more:?}");
         assert_eq!(gateway.ask(api(2), Outage::Closed).fit, Fit::Fits);
+    });
+}
+
+/// Two operators at the same key, each at another gateway: neither takes back what the other set.
+#[test]
+fn gateways_change_no_more_than_they_name() {
+    each(|server| {
+        let gateways = [Gateway::up(&server.url()), Gateway::up(&server.url())];
+        let keep = |gateway: &Gateway, change: &OverrideChange| {
+            gateway.runtime.block_on(gateway.redis.keep_override(KeyHash(7), change)).unwrap();
+        };
+        let ban = Some(Until { value: (), end: later() });
+        let rate = Some(Until { value: Rate::new(9, Duration::from_secs(60), 9).unwrap(), end: later() });
+        let named = OverrideChange { rate: Some(rate), ban: None, ..banning(None) };
+        keep(&gateways[0], &banning(ban));
+        keep(&gateways[1], &named);
+        let both = Override { limit: "api".into(), key: "ip".into(), rate, ban };
+        for gateway in &gateways {
+            until("both are known", || gateway.redis.table().overrides().all().find(KeyHash(7)) == Some(&both));
+        }
+        // One that has not heard of it yet takes it back all the same.
+        keep(&gateways[1], &banning(None));
+        let rest = Override { ban: None, ..both };
+        for gateway in &gateways {
+            until("the ban is gone", || gateway.redis.table().overrides().all().find(KeyHash(7)) == Some(&rest));
+        }
     });
 }
