@@ -10,6 +10,7 @@
 //! a body only the counter's hash is known, by which `palisade limit show` finds it as well.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 use std::time::Duration;
 
@@ -48,9 +49,9 @@ pub struct LimitUse {
     pub most_refused: Vec<(Box<str>, u64)>,
 }
 
-/// Follows all limits.
+/// Follows all limits, each in the place where it was first seen.
 #[derive(Debug, Default)]
-pub(crate) struct Uses(HashMap<Box<str>, Use>);
+pub(crate) struct Uses(Vec<(Box<str>, Use)>);
 
 #[derive(Debug, Default)]
 struct Use {
@@ -70,7 +71,25 @@ struct Windows<T> {
 
 /// Keys with how often each was seen, at least.
 #[derive(Debug, Default)]
-struct Counts(HashMap<KeyHash, (Box<str>, u64)>);
+struct Counts(HashMap<KeyHash, (Box<str>, u64), BuildHasherDefault<Hashed>>);
+
+/// A key is a hash under a secret, or one that nobody finds two texts for, already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}
 
 impl Uses {
     /// Counts what limits said about a request.
@@ -83,13 +102,7 @@ impl Uses {
             if tally.said == Said::Spare {
                 continue;
             }
-            if !self.0.contains_key(&tally.item.limit) {
-                if self.0.len() >= LIMITS_MAX {
-                    continue;
-                }
-                self.0.insert(tally.item.limit.clone(), Use::default());
-            }
-            if let Some(of) = self.0.get_mut(&tally.item.limit) {
+            if let Some(of) = self.find(&tally.item.limit) {
                 of.see(tally, record, now);
             }
         }
@@ -97,7 +110,21 @@ impl Uses {
 
     /// How a limit was used.
     pub(crate) fn of(&mut self, limit: &str, now: Monotonic) -> LimitUse {
-        self.0.get_mut(limit).map(|of| of.tell(now)).unwrap_or_default()
+        let of = self.0.iter_mut().find(|(name, _)| **name == *limit);
+        of.map(|(_, of)| of.tell(now)).unwrap_or_default()
+    }
+
+    /// A request meets few limits, and those of one configuration lie together at the beginning.
+    fn find(&mut self, limit: &str) -> Option<&mut Use> {
+        let place = match self.0.iter().position(|(name, _)| **name == *limit) {
+            Some(place) => place,
+            None if self.0.len() >= LIMITS_MAX => return None,
+            None => {
+                self.0.push((limit.into(), Use::default()));
+                self.0.len() - 1
+            }
+        };
+        self.0.get_mut(place).map(|(_, of)| of)
     }
 }
 
@@ -242,7 +269,7 @@ mod tests {
         let (first, count) = &told.most_charged[0];
         assert!(&**first == "ip:0.0.0.9" && *count > 10_000 - 110_000 / 1_024 - 1, "{first} {count}");
         assert_eq!(told.most_charged.len(), TOLD_MAX);
-        assert!(uses.0["api"].charged.current.0.len() <= KEYS_MAX);
+        assert!(uses.0[0].1.charged.current.0.len() <= KEYS_MAX);
     }
 
     #[test]
