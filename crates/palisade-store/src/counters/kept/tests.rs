@@ -364,6 +364,10 @@ fn overrides_are_kept_one_by_one() {
     let table = table();
     kept.load(&table, clocks(0, 10)).unwrap();
     assert_eq!(*table.overrides().all(), all(10));
+    let others = [(KeyHash(8), banned(40))].into_iter().collect();
+    let mut kept = kept;
+    kept.keep_overrides(&others).unwrap();
+    assert_eq!(kept.overrides(now).unwrap(), others, "these and no others");
 }
 
 /// A key's kind of counter, by its number.

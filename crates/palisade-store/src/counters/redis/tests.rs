@@ -445,3 +445,33 @@ fn gateways_change_no_more_than_they_name() {
         }
     });
 }
+
+/// Who is banned stays so while the store is away.
+#[test]
+fn a_ban_outlasts_the_store() {
+    each(|mut server| {
+        let gateway = Gateway::up(&server.url());
+        let items = [item("api", Outage::Local)];
+        let minute = Duration::from_secs(60);
+        let rule = palisade_core::charge::BanRule::new(1, minute, &[minute]).unwrap();
+        let mut charges = Charges::default();
+        charges.push(api(1));
+        let ban = KeyHash(1 << 70 | 99);
+        charges.ban(palisade_core::Ban { item: 0, key: ban, first: 0, end: 1, rule });
+        let ask = || {
+            let mut verdicts = Verdicts::default();
+            let ask = Ask { charges: &charges, items: &items, patience: Patience::default(), now: now() };
+            match gateway.redis.take(&ask, &mut verdicts) {
+                Taken::Told(_) => verdicts.bans[0],
+                Taken::Waits(waiting) => gateway.runtime.block_on(waiting).verdicts.bans[0],
+            }
+        };
+        for _ in 0..5 {
+            assert_eq!(ask(), Standoff::Clear);
+        }
+        assert_eq!(ask(), Standoff::Begins(minute));
+        server.kill();
+        until("down", || gateway.redis.health().state == State::Down);
+        assert!(matches!(ask(), Standoff::Lasts(_)));
+    });
+}
