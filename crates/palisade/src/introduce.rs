@@ -3,7 +3,7 @@
 //!
 //! Each protection is a line. What nobody configured has no place behind it: it is a default.
 
-use palisade_config::Snapshot;
+use palisade_config::{CounterStore, Snapshot};
 use palisade_core::{Mode, Question};
 use palisade_server::Process;
 
@@ -35,6 +35,7 @@ fn protections(snapshot: &Snapshot) -> Vec<String> {
     }
     let said = snapshot.questions.iter().filter(|question| !question.about.is_empty());
     lines.extend(said.map(|question| line(question.name, &words(question), &question.place)));
+    lines.extend(store(snapshot));
     lines.push(bounds(snapshot));
     let mut reported: Vec<_> = snapshot.questions.iter().filter(|question| question.mode == Mode::Report).collect();
     reported.dedup_by_key(|question| question.name);
@@ -65,6 +66,13 @@ fn addresses(snapshot: &Snapshot) -> String {
     let header = snapshot.value("app.client_address_header").map(|header| header.value).unwrap_or_default();
     let words = format!("clients are told apart by {header} of the proxies that are trusted");
     line("address", &words, &snapshot.place("app.trusted_proxies"))
+}
+
+/// Where limits are counted, if not here alone.
+fn store(snapshot: &Snapshot) -> Option<String> {
+    let CounterStore::Shared(Some(address)) = &snapshot.counters else { return None };
+    let words = format!("counted with all gateways at {address}; without it as `outage` says");
+    Some(line("store", &words, &snapshot.place("store.counters")))
 }
 
 fn bounds(snapshot: &Snapshot) -> String {
@@ -130,6 +138,8 @@ mod tests {
         check(public, &["other hosts than a.example and 1 more get 421  (palisade.toml:3)"], &["every host"]);
         let proxies = "trusted_proxies = [\"10.0.0.0/8\"]\nclient_address_header = \"forwarded\"";
         check(proxies, &["by forwarded of the proxies that are trusted  (palisade.toml:3)"], &["who connects"]);
+        let shared = "[store]\ncounters = \"redis://cache\"";
+        check(shared, &["store     counted with all gateways at redis://cache:6379", "outage"], &[]);
         check("compress = [\"zstd\", \"gzip\"]", &["compressed: zstd, gzip  (palisade.toml:3)"], &[]);
     }
 }
