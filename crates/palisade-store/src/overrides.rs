@@ -57,12 +57,13 @@ pub fn to_text(set: &Override) -> String {
     .to_string()
 }
 
-/// What a change sets, each part for itself.
-pub(crate) fn parts(change: &OverrideChange) -> impl Iterator<Item = Override> {
+/// What a change names, by the part's word: what is set of it, or nothing any more.
+pub(crate) fn parts(change: &OverrideChange) -> impl Iterator<Item = (&'static str, Option<Override>)> {
     let OverrideChange { limit, key, rate, ban } = change;
     let named = Override { limit: limit.clone(), key: key.clone(), ..Override::default() };
-    let rate = rate.flatten().map(|rate| Override { rate: Some(rate), ..named.clone() });
-    let ban = ban.flatten().map(|ban| Override { ban: Some(ban), ..named });
+    let of_ban = named.clone();
+    let rate = rate.map(|rate| ("rate", rate.map(|rate| Override { rate: Some(rate), ..named })));
+    let ban = ban.map(|ban| ("ban", ban.map(|ban| Override { ban: Some(ban), ..of_ban })));
     rate.into_iter().chain(ban)
 }
 

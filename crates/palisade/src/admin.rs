@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use palisade_config::{Inputs, Secrets, Seed};
+use palisade_config::{Secrets, Seed};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -101,7 +101,7 @@ impl Gateway {
     fn configured(from: &Source) -> Result<Self, CallError> {
         let inputs = match source::inputs(from, None) {
             Ok(inputs) => inputs,
-            Err(source::SourceError::NoFile) => Inputs::without_file(".").upstream("--upstream", "http://127.0.0.1:1"),
+            Err(source::SourceError::NoFile) => source::defaults(),
             Err(source::SourceError::Environment(_)) => return Err(CallError::Config),
         };
         let read = palisade_config::load(&inputs.secrets(Secrets::Skip), Seed([0; 16]));

@@ -180,7 +180,7 @@ impl Counters {
     ///
     /// Why nothing has changed.
     pub async fn set_override(&self, key: KeyHash, change: &OverrideChange, now: Utc) -> Result<(), OverrideError> {
-        if parts(change).any(|part| to_text(&part).len() > TEXT_BYTES_MAX) {
+        if parts(change).filter_map(|(_, set)| set).any(|set| to_text(&set).len() > TEXT_BYTES_MAX) {
             return Err(OverrideError::TooLong);
         }
         match self {

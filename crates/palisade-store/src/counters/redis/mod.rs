@@ -178,11 +178,19 @@ impl Redis {
                 return self.table.settle(&charge.shared_by(gateways), taken, used, now);
             }
         };
-        self.give_back(charge, item, step, Task::Settle { taken_s, used }, now.monotonic);
+        self.give_back(self.ready(), charge, item, step, Task::Settle { taken_s, used }, now.monotonic);
     }
 
     /// Gives back what a step reserved of one counter. Nobody waits for it.
-    fn give_back(&self, charge: &Charge, item: Option<&Arc<Item>>, step: u64, task: Task, now: Monotonic) {
+    fn give_back(
+        &self,
+        ready: Result<Arc<(Link, Scripts)>, Miss>,
+        charge: &Charge,
+        item: Option<&Arc<Item>>,
+        step: u64,
+        task: Task,
+        now: Monotonic,
+    ) {
         let charge = Charge { item: 0, ..*charge };
         let mut charges = Charges::default();
         charges.push(charge);
@@ -191,8 +199,7 @@ impl Redis {
         if let (Bound::Slots(_), Some(key)) = (charge.bound, request.keys.first()) {
             self.slots.release(step, key.clone(), charge.amount);
         }
-        let sent = self.ready().and_then(|ready| ready.0.post(ready.1.step.with(&request)));
-        if let Err(miss) = sent {
+        if let Err(miss) = ready.and_then(|ready| ready.0.post(ready.1.step.with(&request))) {
             self.figures.missed(miss);
         }
     }
@@ -222,7 +229,7 @@ impl Redis {
 
     async fn wait(self: Arc<Self>, wait: Wait) -> Box<Told> {
         let Wait { ready, request, step, left, now, items, mut told } = wait;
-        let mut unsure = Unsure::new(&self, step, &told.charges, &items);
+        let mut unsure = Unsure::new(&self, &ready, step, &told.charges, &items);
         let began = Instant::now();
         let asked = timeout(left, ready.1.step.run(&ready.0, &request)).await.unwrap_or(Err(Miss::Timeout));
         let answer = asked.and_then(|reply| answer::read(&reply, &told.charges, Says::Verdict));
@@ -308,15 +315,17 @@ impl Redis {
 /// long or the client left, they are given back: behind the step, on the same connection.
 struct Unsure<'a> {
     redis: &'a Redis,
+    /// Also when nobody is asked any more: the step went out, so they have to follow it.
+    ready: Arc<(Link, Scripts)>,
     step: u64,
     slots: Vec<(Charge, Option<Arc<Item>>)>,
 }
 
 impl<'a> Unsure<'a> {
-    fn new(redis: &'a Redis, step: u64, charges: &Charges, items: &[Arc<Item>]) -> Self {
+    fn new(redis: &'a Redis, ready: &Arc<(Link, Scripts)>, step: u64, charges: &Charges, items: &[Arc<Item>]) -> Self {
         let slots = charges.list.iter().filter(|charge| matches!(charge.bound, Bound::Slots(_)));
         let slots = slots.map(|charge| (*charge, items.get(usize::from(charge.item)).cloned())).collect();
-        Self { redis, step, slots }
+        Self { redis, ready: ready.clone(), step, slots }
     }
 }
 
@@ -324,6 +333,7 @@ impl Drop for Unsure<'_> {
     fn drop(&mut self) {
         for (charge, item) in &self.slots {
             self.redis.give_back(
+                Ok(self.ready.clone()),
                 charge,
                 item.as_ref(),
                 self.step,

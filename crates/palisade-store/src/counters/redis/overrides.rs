@@ -16,7 +16,7 @@ use super::miss::Miss;
 use super::resp::{Command, Reply};
 use super::scripts::Request;
 use crate::counters::OverrideError;
-use crate::overrides::{from_text, to_text};
+use crate::overrides::{from_text, parts, to_text};
 
 /// The hash: from a key's hash in hex and the part, `:rate` or `:ban`, to when it ends, in seconds, and
 /// what is set.
@@ -47,11 +47,7 @@ impl Redis {
         let mut request = Request { keys: vec![SET.into(), CHANGED.into()], ..Request::default() };
         request.arguments.number(PARTS_MAX);
         request.arguments.push(format!("{:032x}", fastrand::u128(..)).as_bytes());
-        let OverrideChange { limit, key: name, rate, ban } = change;
-        let named = Override { limit: limit.clone(), key: name.clone(), ..Override::default() };
-        let rate = rate.map(|rate| ("rate", rate.map(|rate| Override { rate: Some(rate), ..named.clone() })));
-        let ban = ban.map(|ban| ("ban", ban.map(|ban| Override { ban: Some(ban), ..named.clone() })));
-        for (part, set) in rate.into_iter().chain(ban) {
+        for (part, set) in parts(change) {
             request.arguments.push(format!("{:032x}:{part}", key.0).as_bytes());
             let ends = set.as_ref().map_or(0, |set| set.end().as_nanos().div_ceil(SECOND_NS).max(1));
             request.arguments.number(ends);

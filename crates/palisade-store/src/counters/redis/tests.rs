@@ -475,3 +475,21 @@ fn a_ban_outlasts_the_store() {
         assert!(matches!(ask(), Standoff::Lasts(_)));
     });
 }
+
+/// Also those of the step whose miss ended the asking.
+#[test]
+fn slots_of_late_steps_are_given_back() {
+    each(|server| {
+        let gateway = Gateway::up(&server.url());
+        let slot = |key| Charge { bound: Bound::Slots(1), ..api(key) };
+        server.stop();
+        let late =
+            (1..9).take_while(|key| gateway.ask(slot(*key), Outage::Closed).asked == Asked::Waited).count() as u128;
+        assert!(late > 0);
+        server.go_on();
+        gateway.until_up();
+        for key in 1..=late {
+            until("the slot is free", || gateway.ask(slot(key), Outage::Closed).fit == Fit::Fits);
+        }
+    });
+}
